@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the supervisor asks of a checkpoint engine.
+ *
+ * The supervisor is single-threaded and driven by events; an engine call returns soon,
+ * and what takes long (writing memory) runs beside it and is announced by a descriptor.
+ * The caller of launch or restart is a child subreaper: the job's processes are its
+ * descendants.
+ *
+ * An engine writes into a directory that it is given and never learns where that is
+ * published. Every file X it leaves there has its chunk sums X.sum beside it
+ * (base/sum.h).
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct err;
+
+/* One running job under an engine; opaque, made by launch or restart. */
+struct engine_job;
+
+/* How a job is started. Nothing is copied: it must live until launch returns. */
+struct engine_launch {
+    const char *path;  /* the program: absolute, or looked up in PATH by execvpe(3) */
+    char *const *argv; /* argv[0] as the job shall see it */
+    char *const *envp;
+    int stdio[3];  /* become descriptors 0, 1, 2 of the job */
+    bool take_tty; /* stdio[0] becomes the job's controlling terminal */
+};
+
+/* What a restart needs besides the image. */
+struct engine_restart {
+    int stdio[3];
+    const char *tmpdir;     /* this run's TMPDIR, or NULL */
+    const char *job_script; /* this run's copy of the job script, or NULL */
+};
+
+/* What a checkpoint shall do. */
+struct engine_request {
+    int dirfd; /* where the files go; stays open until the end */
+    bool stop; /* leave the job frozen at the image, see engine->end */
+    unsigned freeze_timeout_s;
+    bool carry_tmpdir;      /* the contents of TMPDIR travel with the image */
+    const char *tmpdir;     /* the job's TMPDIR, or NULL */
+    const char *job_script; /* a node-local file that must travel, or NULL */
+    enum engine_compress {
+        ENGINE_COMPRESS_AUTO,
+        ENGINE_COMPRESS_NONE,
+        ENGINE_COMPRESS_ZSTD
+    } compress;
+};
+
+/* What a checkpoint was. */
+struct engine_stats {
+    uint32_t processes;
+    uint32_t threads;
+    uint64_t bytes;        /* memory saved, before compression */
+    uint64_t stored_bytes; /* size of all files */
+    uint64_t pause_us;     /* how long the job stood still; with stop: until frozen */
+};
+
+/* How far a checkpoint is. */
+struct engine_progress {
+    uint64_t bytes, total_bytes;
+};
+
+struct engine {
+    const char *name; /* "native", "dmtcp" */
+
+    /* Whether this engine can save and restart jobs here. On failure `e` says what is
+     * missing and which sysctl, package or profile provides it. */
+    int (*probe)(struct err *e);
+
+    /* Starts the job. The result is owned by the caller, who ends it with `close`. */
+    struct engine_job *(*launch)(const struct engine_launch *how, struct err *e);
+
+    /* Restarts the job from the files in `dirfd`. When it fails, nothing of the job has
+     * run and nothing of it is left. */
+    struct engine_job *(*restart)(int dirfd, const struct engine_restart *how,
+                                  struct err *e);
+
+    /* Begins a checkpoint. Returns 0 when the job has been saved as far as it had to
+     * stand still: it runs again (or, with stop, stands still) and writing goes on.
+     * Returns -1 with ERR_REFUSED, ERR_TIMEOUT... when the job runs on as if nothing
+     * had been; the files in dirfd are then worthless. ERR_GONE: the job ended
+     * meanwhile. */
+    int (*begin)(struct engine_job *j, const struct engine_request *r, struct err *e);
+
+    /* While a checkpoint is being written: a descriptor that becomes readable when
+     * `finish` will not block (or when there is progress to read); -1 when none is. */
+    int (*wait_fd)(struct engine_job *j);
+    bool (*is_finished)(struct engine_job *j, struct engine_progress *p);
+
+    /* Ends the writing, blocking if needed: all files are complete and synced, or -1.
+     * With stop the job still stands still, whatever the result. */
+    int (*finish)(struct engine_job *j, struct engine_stats *stats, struct err *e);
+
+    /* After begin with stop, once: kills the job at its image, or lets it run on. */
+    void (*end)(struct engine_job *j, bool kill_job);
+
+    /* To be called on SIGCHLD. Collects children; true when the job's root process has
+     * ended, its wait status in *status. Descendants may still run (see `kill`). */
+    bool (*reap)(struct engine_job *j, int *status);
+
+    /* The process that runs the job's root, as the caller sees it: for killpg-like
+     * signals. `signal_group` sends to the root's process group, as a shepherd would.
+     */
+    int (*signal_group)(struct engine_job *j, int signo);
+    /* Stops or continues every process of the job (suspend without checkpoint). */
+    int (*stop_all)(struct engine_job *j, bool stopped);
+
+    /* Kills every process of the job, abandons a checkpoint under way, and returns when
+     * none is left (or after a few seconds for those that cannot die: uninterruptible).
+     */
+    void (*kill)(struct engine_job *j);
+
+    /* Releases what the engine holds; the job must have ended. NULL is allowed. */
+    void (*close)(struct engine_job *j);
+};
+
+/* The engine of that name, or NULL and ERR_USAGE. */
+const struct engine *engine_find(const char *name, struct err *e);
+
+#endif
