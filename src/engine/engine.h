@@ -14,6 +14,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,9 @@ struct engine_launch {
     char *const *envp;
     int stdio[3];  /* become descriptors 0, 1, 2 of the job */
     bool take_tty; /* stdio[0] becomes the job's controlling terminal */
+    /* The job's signals: the supervisor itself blocks all and ignores none. Every
+     * signal not in `ignored` gets its default action. */
+    sigset_t mask, ignored;
 };
 
 /* What a restart needs besides the image. */
@@ -76,7 +80,8 @@ struct engine {
      * missing and which sysctl, package or profile provides it. */
     int (*probe)(struct err *e);
 
-    /* Starts the job. The result is owned by the caller, who ends it with `close`. */
+    /* Starts the job. The result is owned by the caller, who ends it with `close`. A
+     * program that cannot be executed is ERR_SYS with execve's errno in e->sys. */
     struct engine_job *(*launch)(const struct engine_launch *how, struct err *e);
 
     /* Restarts the job from the files in `dirfd`. When it fails, nothing of the job has

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A job's life: launching or restarting it under a supervisor, asking that supervisor
+ * for a checkpoint, and ending as the job ended.
+ *
+ *     caller (the "front")   relays signals; ends as the job ended
+ *       supervisor           own session, event loop: engine, store, socket, timer
+ *         sentinel           sees SIGSTOP and SIGCONT of the front's process group
+ *         the job
+ *
+ * doc/design/supervisor.md says why there are so many.
+ */
+#ifndef JOB_JOB_H
+#define JOB_JOB_H
+
+#include "engine/engine.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct store;
+
+/* What job_run shall do. Nothing is copied or owned; it must live until job_run
+ * returns. A member left zero has its stated default. */
+struct job_config {
+    struct store *store; /* the job's directory */
+    const struct engine *engine;
+
+    /* The command; needed only when it may be launched. */
+    const char *path; /* looked up in PATH when it has no '/' */
+    char *const *argv;
+    char *const *envp;
+
+    bool may_launch;     /* without a generation: launch; else ERR_NOTHING */
+    bool must_launch;    /* a fresh directory: what lies there is ERR_USAGE */
+    uint64_t generation; /* restart from this one and no other; 0: the newest good */
+
+    unsigned interval_s;       /* own checkpoints; 0: none */
+    unsigned keep;             /* generations; 0: 2 */
+    unsigned freeze_timeout_s; /* 0: 30 */
+    enum engine_compress compress;
+    bool carry_tmpdir;      /* the contents of tmpdir travel with the image */
+    const char *tmpdir;     /* this run's TMPDIR, or NULL */
+    const char *job_script; /* a node-local file that must travel, or NULL */
+
+    /* For job.json and people; NULL: left out. host NULL: this host's name. */
+    const char *host, *user, *job, *task;
+    bool tell_stderr; /* short lines about restart, stop and failures on stderr */
+};
+
+enum job_outcome {
+    JOB_ENDED,      /* by itself, now or in an earlier run (completion record) */
+    JOB_STOPPED,    /* at a checkpoint somebody asked for with `stop` */
+    JOB_SUPERSEDED, /* a later run of the same job has taken over */
+};
+
+/* Runs the job to its end. The calling process becomes the front: it must be
+ * single-threaded and have no children. *wait_status is the job's as wait(2) gives it
+ * (JOB_ENDED only); a program that cannot be executed ends with 127 or 126, after a
+ * line on stderr, as under a shell. Fails with ERR_NOTHING when there is nothing to
+ * restart from, and with whatever kept the job from being started; when the supervisor
+ * itself dies, every process of the job is killed before this returns -1. */
+int job_run(const struct job_config *config, int *wait_status,
+            enum job_outcome *outcome, struct err *e);
+
+/* The exit status of `run` and `restart` when the job was stopped at a checkpoint. */
+enum { JOB_EXIT_STOPPED = 75 };
+
+/* Ends this process as the job ended: with the same code, or of the same signal but
+ * without a core file. */
+_Noreturn void job_exit_as(int wait_status);
+
+/* A published checkpoint. */
+struct job_checkpoint {
+    uint64_t generation;
+    struct engine_stats stats;
+    uint64_t time_us; /* from the request until durable */
+};
+
+/* How far the checkpoint is; `arg` is the caller's. total_bytes 0: not known yet. */
+typedef void job_progress(void *arg, uint64_t bytes, uint64_t total_bytes);
+
+/* Asks the job's supervisor on this host for a checkpoint and returns when it is
+ * durable. With `stop` the job never runs past its image: it is killed after this has
+ * been answered. Errors keep their kind: ERR_REFUSED says that the job runs on
+ * untouched, ERR_GONE that no supervisor runs here (the text names the host of the
+ * last one), ERR_TIMEOUT that there was no answer in timeout_s (0: wait for ever); the
+ * checkpoint may then still be published. `progress` may be NULL. */
+int job_request_checkpoint(struct store *store, bool stop, unsigned timeout_s,
+                           job_progress *progress, void *arg,
+                           struct job_checkpoint *result, struct err *e);
+
+enum job_state { JOB_STATE_RUNNING, JOB_STATE_CHECKPOINTING, JOB_STATE_SUSPENDED };
+
+struct job_status {
+    int pid; /* the supervisor's */
+    uint64_t epoch;
+    enum job_state state;
+};
+
+const char *job_state_name(enum job_state state);
+
+/* What the supervisor is doing; errors as above. */
+int job_request_status(struct store *store, unsigned timeout_s,
+                       struct job_status *status, struct err *e);
+
+#endif
