@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Open files: finding out what the job's descriptors are, and making them again.
+ *
+ * Descriptors that point at one open file description (kcmp(2) KCMP_FILE) share one
+ * image_file. What a kind of file needs beyond the common fields it keeps in
+ * image_file.detail, encoded by image/codec.h and specified in doc/format/image.md.
+ */
+#ifndef NATIVE_FILES_FILES_H
+#define NATIVE_FILES_FILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct err;
+struct image;
+struct image_process;
+
+/* ---- saving; the job is frozen, nothing of it is changed ---- */
+
+struct files_save; /* the descriptions found so far */
+
+/* `stdio` are this program's own copies of the descriptors that the run was given. With
+ * `stop`, connections inside the job are told to go without lingering when it is
+ * killed. */
+struct files_save *files_save_new(struct image *img, const int stdio[3], struct err *e);
+void files_save_free(struct files_save *s);
+
+/* Adds the descriptors of one process (host_pid is its pid as this program sees it) to
+ * img->processes[process].fds and img->files. ERR_REFUSED names pid, descriptor, what
+ * it is and what to do. Looks only: queues are read by tee(2) and MSG_PEEK through
+ * pidfd_getfd(2). */
+int files_save_process(struct files_save *s, uint32_t process, pid_t host_pid,
+                       struct err *e);
+
+/* After the last process: pairs up sockets, ptys and pipes; refuses what leaves the job
+ * in a way that cannot be cut. */
+int files_save_end(struct files_save *s, struct err *e);
+
+/* The object of a mapped or opened file without a name (deleted, memfd, /dev/shm):
+ * found by device and inode, or added. The contents are read later from
+ * `/proc/PID/fd/N` or
+ * `/proc/PID/map_files/RANGE`: see native/memory.h. */
+int files_save_object(struct files_save *s, pid_t host_pid, const char *link,
+                      uint32_t *object, struct err *e);
+
+/* A descriptor of this program through which the object's contents can be read, -1 when
+ * it must be read through a mapping instead. Owned by `s`. */
+int files_save_object_fd(const struct files_save *s, uint32_t object);
+
+/* A job stopped at its image is about to be killed: lets its listening ports and
+ * connections go without waiting states (SO_LINGER 0), so that they can be made again.
+ */
+void files_save_before_kill(struct files_save *s);
+
+/* ---- restoring; runs inside the new namespaces, before the job exists ---- */
+
+struct files_restore {
+    const struct image *img;
+    int stdio[3]; /* the new run's */
+    int *pool;    /* [img->n_files]: a descriptor of each description, -1 = none */
+    int *objects; /* [img->n_objects]: a descriptor of each object */
+    int first_fd; /* pool descriptors lie at or above this number */
+};
+
+/* Checks all details, makes objects (empty, of their size) and descriptions. Nothing
+ * outside is changed that a failure would not leave as it was: files are cut in
+ * files_restore_commit. */
+int files_restore_open(struct files_restore *r, struct err *e);
+
+/* In the process that will be `process`: puts the descriptors in place, adds what epoll
+ * instances watch, sets owners and locks, closes all others but `keep` (-1 ends). */
+int files_restore_install(const struct files_restore *r, uint32_t process,
+                          const int *keep, struct err *e);
+
+/* The last step before the job runs: cuts the files that were open for writing to the
+ * size they had. Reports what it cut. */
+int files_restore_commit(const struct files_restore *r, struct err *e);
+
+#endif
