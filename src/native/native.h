@@ -10,6 +10,7 @@
 #ifndef NATIVE_NATIVE_H
 #define NATIVE_NATIVE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,9 +34,18 @@ struct native_launch {
     const char *path;
     char *const *argv;
     char *const *envp;
-    int stdio[3];
-    bool take_tty;
+    int stdio[3];  /* become descriptors 0, 1, 2 of the job */
+    bool take_tty; /* stdio[0] becomes the controlling terminal: it must not be
+                    * anybody's at this moment (TIOCNOTTY is the caller's) */
+    /* Every signal not in `ignored` gets its default action. */
+    sigset_t mask, ignored;
 };
+
+/* Fills stdio (new copies) and tmpdir of `root`; forget closes and frees what a root
+ * owns, status_fd too. */
+int native_root_remember(struct native_root *root, const int stdio[3],
+                         const char *tmpdir, struct err *e);
+void native_root_forget(struct native_root *root);
 
 /* launch.c: forks and execs; 0 and *root filled, or -1: the program could not be
  * started (e->sys is errno of execve). */
