@@ -38,11 +38,21 @@ int files_save_process(struct files_save *s, uint32_t process, pid_t host_pid,
  * in a way that cannot be cut. */
 int files_save_end(struct files_save *s, struct err *e);
 
-/* The object of a mapped or opened file without a name (deleted, memfd, /dev/shm):
- * found by device and inode, or added. The contents are read later from
- * `/proc/PID/fd/N` or
- * `/proc/PID/map_files/RANGE`: see native/memory.h. */
-int files_save_object(struct files_save *s, pid_t host_pid, const char *link,
+/* A shared mapping of something without a lasting name, as /proc/PID/maps has it. */
+struct files_mapping {
+    pid_t host_pid;
+    dev_t dev; /* makedev of what maps says */
+    ino_t ino;
+    const char *path; /* "/dev/zero", "/memfd:x", "/SYSV00000000", "/dev/shm/x"... */
+    bool deleted;
+    uint64_t start, end, offset;
+};
+
+/* Its object: found by device and inode (among those of open files, too), or added, and
+ * at least offset + end - start bytes long. To be called after files_save_process of
+ * all processes. An ordinary user may not follow /proc/PID/map_files
+ * (CAP_CHECKPOINT_RESTORE since Linux 5.9): then files_save_object_fd says -1. */
+int files_save_object(struct files_save *s, const struct files_mapping *m,
                       uint32_t *object, struct err *e);
 
 /* A descriptor of this program through which the object's contents can be read, -1 when
