@@ -15,6 +15,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include "base/err.h"
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
@@ -24,7 +25,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct err;
 struct json_t; /* jansson's json_t */
 struct store;
 struct store_stage;
@@ -84,8 +84,8 @@ int store_epoch_take(struct store *s, const char *host, pid_t pid, const char *s
 /* The current run; ERR_NOTHING when none ever began. */
 int store_epoch_current(struct store *s, struct store_epoch *current, struct err *e);
 
-/* ERR_FENCED unless `epoch` is the current one; the text says who took over. Epoch 0
- * stands for "no run ever began". */
+/* ERR_FENCED unless `epoch` is the current one; the text says who took over. ERR_GONE
+ * when the directory has been removed. Epoch 0 stands for "no run ever began". */
 int store_epoch_check(struct store *s, uint64_t epoch, struct err *e);
 
 /* ---- generations ---- */
@@ -134,8 +134,7 @@ SCOPE_DEFINE(stage, struct store_stage *, store_stage_abandon);
 
 struct store_generation {
     uint64_t generation;
-    enum err_kind damage; /* ERR_NONE: the manifest is good, `meta` is set */
-    char damage_text[512];
+    struct err damage; /* ERR_NONE: the manifest is good, `meta` is set */
     struct store_meta meta;
 };
 
