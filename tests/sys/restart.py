@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every victim that can be carried is stopped at a checkpoint and restarted once."""
+import time
+
+import sysrun
+
+
+def stop_and_restart(victim):
+    want = sysrun.undisturbed(victim)
+    with sysrun.Job(sysrun.base(), victim, "restart") as job:
+        job.run()
+        job.wait_ready()
+        if victim.works:
+            time.sleep(0.4)
+        epoch = job.epoch()["epoch"]
+        job.checkpoint("--stop")
+        job.wait_stopped()
+        if left := job.left_behind(5):
+            raise sysrun.Failed(f"stopped, but these live: {left}")
+        job.restart()
+        job.wait_epoch_after(epoch)
+        job.go()
+        job.finish(want)
+
+
+sysrun.run_tests([(name, lambda v=v: stop_and_restart(v))
+                  for name, v in sysrun.victims().items() if v.carried])

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Working victims are saved as often as can be while they run; they do not notice."""
+import json
+import os
+import tempfile
+import time
+
+import sysrun
+
+# A published generation is synced to its medium; that is not what is tried here.
+FAST = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+LEAST = 5
+
+
+def save_all_the_time(victim):
+    want = sysrun.undisturbed(victim)
+    with tempfile.TemporaryDirectory(prefix="qckpt-sys-", dir=FAST) as fast:
+        ckpt = os.path.join(fast, "ckpt")
+        with sysrun.Job(sysrun.base(), victim, "torture", ckpt=ckpt) as job:
+            job.run()
+            job.wait_ready()
+            done, pauses = 0, []
+            end = time.monotonic() + 2.5
+            while job.process.poll() is None and time.monotonic() < end:
+                status, out, err = job.tool("checkpoint", "-d", ckpt, "--json")
+                if status == 0:
+                    done += 1
+                    pauses.append(json.loads(out).get("pause_us", 0) / 1000)
+                elif job.process.poll() is None and not job_is_ending(job):
+                    raise sysrun.Failed(f"checkpoint {done + 1}: status {status}: {err}")
+            job.go()
+            job.finish(want)
+    if done < LEAST:
+        raise sysrun.Failed(f"only {done} checkpoints, expected at least {LEAST}")
+    return f"{done} checkpoints, longest pause {max(pauses):.0f} ms"
+
+
+def job_is_ending(job):
+    """A request that meets the job's end fails; within moments the run is over."""
+    for _ in range(40):
+        if job.process.poll() is not None:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+sysrun.run_tests([(name, lambda v=v: save_all_the_time(v))
+                  for name, v in sysrun.victims().items()
+                  if v.works or v.name.startswith(("block_", "sig_chld_pending"))])
