@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "job/client.h"
+
+#include "base/err.h"
+#include "base/scope.h"
+#include "job/clock.h"
+#include "job/job.h"
+#include "job/protocol.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+
+enum { DISLODGE_S = 15, ANSWER_MAX = 2 * PROTOCOL_LINE_MAX };
+
+struct client {
+    int fd;
+    uint64_t deadline_us; /* UINT64_MAX: none */
+    size_t used;
+    char buffer[ANSWER_MAX];
+};
+
+static int wait_readable(const struct client *c, struct err *e)
+{
+    for (;;) {
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        int n = poll(&p, 1, clock_until_ms(c->deadline_us));
+
+        if (n > 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return err_sys(e, "wait for the supervisor");
+        if (clock_us() >= c->deadline_us)
+            return err_set(e, ERR_TIMEOUT,
+                           "the supervisor has not answered in time; the checkpoint may "
+                           "still be completed");
+    }
+}
+
+/* The next line, without its newline; it stays in the buffer until the next call. */
+static int read_line(struct client *c, char **line, size_t *size, struct err *e)
+{
+    char *newline;
+
+    while (!(newline = memchr(c->buffer, '\n', c->used))) {
+        ssize_t n;
+
+        if (c->used == sizeof(c->buffer))
+            return err_set(e, ERR_CORRUPT, "the supervisor's answer is too long");
+        if (wait_readable(c, e) < 0)
+            return -1;
+        n = recv(c->fd, c->buffer + c->used, sizeof(c->buffer) - c->used, MSG_DONTWAIT);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n < 0 && errno != ECONNRESET)
+            return err_sys(e, "read the supervisor's answer");
+        if (n <= 0)
+            return err_set(e, ERR_GONE,
+                           "the supervisor ended before it answered; `qckpt show` tells "
+                           "what became of the job");
+        c->used += (size_t)n;
+    }
+    *line = c->buffer;
+    *size = (size_t)(newline - c->buffer);
+    return 0;
+}
+
+static void drop_line(struct client *c, size_t size)
+{
+    memmove(c->buffer, c->buffer + size + 1, c->used - size - 1);
+    c->used -= size + 1;
+}
+
+/* Reads to the last line of the answer. */
+static int read_answer(struct client *c, job_progress *progress, void *arg,
+                       struct protocol_answer *answer, struct err *e)
+{
+    do {
+        char *line;
+        size_t size;
+
+        if (read_line(c, &line, &size, e) < 0 ||
+            protocol_read_answer(line, size, answer, e) < 0)
+            return -1;
+        drop_line(c, size);
+        if (!answer->done && progress)
+            progress(arg, answer->bytes, answer->total_bytes);
+    } while (!answer->done);
+    if (answer->e.kind == ERR_NONE)
+        return 0;
+    *e = answer->e;
+    return -1;
+}
+
+/* An abstract name can be taken by anybody once its owner is gone. */
+static int check_peer(int fd, struct err *e)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return err_sys(e, "ask who the supervisor is");
+    if (peer.uid != geteuid() && geteuid() != 0)
+        return err_set(e, ERR_UNSAFE, "the supervisor's socket belongs to user %u",
+                       (unsigned)peer.uid);
+    return 0;
+}
+
+static int connect_to(const struct store_epoch *run, struct err *e)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(run->socket);
+    auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return err_sys(e, "open a socket");
+    if (length == 0 || length >= sizeof(address.sun_path))
+        return err_set(e, ERR_CORRUPT, "the epoch file names no usable socket");
+    memcpy(address.sun_path + 1, run->socket, length);
+    if (connect(fd, (struct sockaddr *)&address,
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) < 0) {
+        if (errno == ECONNREFUSED || errno == ENOENT)
+            return err_set(e, ERR_GONE,
+                           "the job is not running: its last supervisor was process %d "
+                           "on %s",
+                           (int)run->pid, run->host);
+        return err_sys(e, "connect to the supervisor");
+    }
+    if (check_peer(fd, e) < 0)
+        return -1;
+    return take_fd(&fd);
+}
+
+static int ask(const struct store_epoch *run, const struct protocol_request *request,
+               unsigned timeout_s, job_progress *progress, void *arg,
+               struct protocol_answer *answer, struct err *e)
+{
+    char line[PROTOCOL_LINE_MAX];
+    size_t size = protocol_write_request(request, line);
+    auto_fd int fd = connect_to(run, e);
+    struct client client = {.fd = fd, .deadline_us = UINT64_MAX};
+
+    if (fd < 0)
+        return -1;
+    if (timeout_s > 0)
+        client.deadline_us = clock_us() + timeout_s * UINT64_C(1000000);
+    if (send(fd, line, size, MSG_NOSIGNAL) != (ssize_t)size)
+        return err_sys(e, "send a request to the supervisor");
+    return read_answer(&client, progress, arg, answer, e);
+}
+
+static int find_run(struct store *store, struct store_epoch *run, struct err *e)
+{
+    struct err none = {0};
+    struct utsname here;
+    int status;
+
+    if (store_epoch_current(store, run, e) < 0) {
+        if (e->kind == ERR_NOTHING)
+            return err_set(e, ERR_GONE, "no job was ever started in %s",
+                           store_path(store));
+        return -1;
+    }
+    if (store_done_read(store, &status, NULL, &none) == 0)
+        return err_set(e, ERR_GONE, "the job has ended with status %d", status);
+    if (uname(&here) < 0)
+        return err_sys(e, "ask for this host's name");
+    if (strcmp(here.nodename, run->host) != 0)
+        return err_set(e, ERR_GONE,
+                       "the job was started on host %s, this is %s: ask there",
+                       run->host, here.nodename);
+    return 0;
+}
+
+int job_request_checkpoint(struct store *store, bool stop, unsigned timeout_s,
+                           job_progress *progress, void *arg,
+                           struct job_checkpoint *result, struct err *e)
+{
+    const struct protocol_request request = {.op = OP_CHECKPOINT, .stop = stop};
+    struct protocol_answer answer;
+    struct store_epoch run;
+
+    if (find_run(store, &run, e) < 0 ||
+        ask(&run, &request, timeout_s, progress, arg, &answer, e) < 0)
+        return -1;
+    *result = answer.checkpoint;
+    return 0;
+}
+
+int job_request_status(struct store *store, unsigned timeout_s,
+                       struct job_status *status, struct err *e)
+{
+    const struct protocol_request request = {.op = OP_STATUS};
+    struct protocol_answer answer;
+    struct store_epoch run;
+
+    if (find_run(store, &run, e) < 0 ||
+        ask(&run, &request, timeout_s, NULL, NULL, &answer, e) < 0)
+        return -1;
+    *status = answer.status;
+    return 0;
+}
+
+void client_dislodge(const struct store_epoch *before)
+{
+    const struct protocol_request request = {.op = OP_CHECK_EPOCH};
+    struct protocol_answer answer;
+    struct err ignored = {0};
+    struct utsname here;
+
+    if (uname(&here) == 0 && strcmp(here.nodename, before->host) == 0 &&
+        before->socket[0])
+        ask(before, &request, DISLODGE_S, NULL, NULL, &answer, &ignored);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The front: the process that the shepherd or the shell started. It relays signals to
+ * the supervisor, outlives it, and ends as the job ended.
+ */
+#include "base/err.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "job/job.h"
+#include "job/orphans.h"
+#include "job/strangers.h"
+#include "job/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { KILL_DEADLINE_S = 10 };
+
+struct front {
+    pid_t supervisor;
+    int link, signals;
+    int supervisor_status; /* wait status, once it has ended */
+};
+
+/* The terminal goes to the job when it is ours to give: when this process leads the
+ * session whose terminal it is (qsub -pty). A session has one terminal and a terminal
+ * one session, so we let it go; the hang-up that follows finds SIGHUP ignored. */
+static bool give_up_tty(void)
+{
+    bool given;
+
+    if (getsid(0) != getpid() || tcgetsid(STDIN_FILENO) != getpid())
+        return false;
+    signal(SIGHUP, SIG_IGN);
+    given = ioctl(STDIN_FILENO, TIOCNOTTY) == 0;
+    signal(SIGHUP, SIG_DFL);
+    return given;
+}
+
+static int start_supervisor(struct front *front, struct supervisor_args *args,
+                            struct err *e)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return err_sys(e, "open a socket pair");
+    args->front = getpid();
+    front->supervisor = fork();
+    if (front->supervisor < 0) {
+        err_sys(e, "fork the supervisor");
+        close(ends[0]);
+        close(ends[1]);
+        return -1;
+    }
+    if (front->supervisor == 0) {
+        close(ends[0]);
+        close(front->signals);
+        args->link = ends[1];
+        supervisor_run(args);
+    }
+    close(ends[1]);
+    front->link = ends[0];
+    return 0;
+}
+
+/* Reaps; true when the supervisor was among the dead. Orphans of the job become ours
+ * when the supervisor dies first. */
+static bool supervisor_ended(struct front *front)
+{
+    bool ended = false;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == front->supervisor) {
+            front->supervisor_status = status;
+            ended = true;
+        }
+    return ended;
+}
+
+/* A signal sent by kill(2) is never lost and needs no buffer; the supervisor is our
+ * child, so its pid cannot be anybody else's before we reap it. */
+static void wait_for_supervisor(struct front *front)
+{
+    struct pollfd poll_signals = {.fd = front->signals, .events = POLLIN};
+
+    for (;;) {
+        struct signalfd_siginfo info;
+
+        poll(&poll_signals, 1, -1);
+        while (signals_read(front->signals, &info))
+            if (signals_for_job(&info))
+                kill(front->supervisor, info.ssi_signo);
+        if (supervisor_ended(front))
+            return;
+    }
+}
+
+static int supervisor_died(const struct front *front, struct err *e)
+{
+    bool all_gone = orphans_kill(KILL_DEADLINE_S);
+    int status = front->supervisor_status;
+
+    if (WIFSIGNALED(status))
+        err_set(e, ERR_FAILED, "the supervisor was killed by signal %d (%s)",
+                WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        err_set(e, ERR_FAILED, "the supervisor ended unexpectedly with status %d",
+                WEXITSTATUS(status));
+    err_wrap(e, all_gone
+                    ? "the job was killed, its last checkpoint stays"
+                    : "the job was killed but some of its processes cannot die, its "
+                      "last checkpoint stays");
+    return -1;
+}
+
+static int take_report(struct front *front, int *wait_status, enum job_outcome *outcome,
+                       struct err *e)
+{
+    struct supervisor_report report;
+    ssize_t size = recv(front->link, &report, sizeof(report), MSG_DONTWAIT);
+
+    if (size != (ssize_t)sizeof(report))
+        return supervisor_died(front, e);
+    if (report.e.kind != ERR_NONE) {
+        *e = report.e;
+        return -1;
+    }
+    *wait_status = report.wait_status;
+    *outcome = report.outcome;
+    return 0;
+}
+
+int job_run(const struct job_config *config, int *wait_status,
+            enum job_outcome *outcome, struct err *e)
+{
+    auto_free int *strangers = strangers_list(e);
+    auto_fd int signals = -1;
+    struct supervisor_args args = {.config = config, .strangers = strangers};
+    struct front front = {0};
+    int result;
+
+    if (!strangers)
+        return -1;
+    signals_take(&args.inherited);
+    signals = signals_open(e);
+    if (signals < 0)
+        return -1;
+    front.signals = signals;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        return err_sys(e, "become a child subreaper");
+    args.take_tty = give_up_tty();
+    if (start_supervisor(&front, &args, e) < 0)
+        return -1;
+    strangers_close(strangers);
+    wait_for_supervisor(&front);
+    result = take_report(&front, wait_status, outcome, e);
+    close(front.link);
+    return result;
+}
+
+static _Noreturn void die_of(int signo)
+{
+    const struct rlimit none = {0};
+    sigset_t set;
+
+    /* The job has left its core file where one was wanted; ours would be misleading.
+     * A core_pattern with a pipe ignores the limit but not the dumpable flag. */
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+    signal(signo, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    kill(getpid(), signo);
+    _exit(128 + signo);
+}
+
+_Noreturn void job_exit_as(int wait_status)
+{
+    fflush(NULL);
+    if (WIFSIGNALED(wait_status))
+        die_of(WTERMSIG(wait_status));
+    _exit(WEXITSTATUS(wait_status));
+}

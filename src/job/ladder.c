@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "job/ladder.h"
+
+#include "base/err.h"
+#include "base/scope.h"
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Whether trying elsewhere or later could not help either. */
+static bool is_damage(const struct err *e)
+{
+    return e->kind == ERR_CORRUPT || e->kind == ERR_NOTHING || e->kind == ERR_UNSAFE;
+}
+
+static const struct engine *engine_of(const struct job_config *config, const char *name,
+                                      struct err *e)
+{
+    if (strcmp(config->engine->name, name) == 0)
+        return config->engine;
+    return engine_find(name, e);
+}
+
+static int restart_one(const struct job_config *config, uint64_t generation,
+                       struct ladder_result *result, struct err *e)
+{
+    const struct engine_restart how = {.stdio = {0, 1, 2},
+                                       .tmpdir = config->tmpdir,
+                                       .job_script = config->job_script};
+    const struct engine *engine;
+    struct store_meta meta;
+    auto_fd int dirfd = -1;
+    struct engine_job *job;
+
+    if (store_verify(config->store, generation, STORE_QUICK, &meta, NULL, NULL, e) <
+            0 ||
+        store_generation_open(config->store, generation, NULL, &dirfd, e) < 0)
+        return -1;
+    engine = engine_of(config, meta.engine, e);
+    if (!engine)
+        return -1;
+    job = engine->restart(dirfd, &how, e);
+    if (!job)
+        return -1;
+    *result = (struct ladder_result){
+        .engine = engine, .job = job, .generation = generation};
+    return 0;
+}
+
+static void log_failure(struct events *events, uint64_t generation, const struct err *e)
+{
+    event_log(events, LOG_ERROR,
+              is_damage(e) ? "generation-rejected" : "restart-failed",
+              event_generation(generation), "generation %" PRIu64 " %s: %s", generation,
+              is_damage(e) ? "is not usable" : "could not be restarted here", e->text);
+}
+
+static int restart_exact(const struct job_config *config, struct events *events,
+                         struct ladder_result *result, struct err *e)
+{
+    if (restart_one(config, config->generation, result, e) == 0)
+        return 0;
+    log_failure(events, config->generation, e);
+    return err_wrap(e, "generation %" PRIu64, config->generation);
+}
+
+int ladder_restart(const struct job_config *config, struct events *events,
+                   struct ladder_result *result, struct err *e)
+{
+    auto_free struct store_generation *list = NULL;
+    struct err first = {0};
+    size_t count;
+
+    *result = (struct ladder_result){0};
+    if (config->generation != 0)
+        return restart_exact(config, events, result, e);
+    if (store_list(config->store, &list, &count, e) < 0)
+        return -1;
+    while (count-- > 0) {
+        uint64_t generation = list[count].generation;
+
+        err_clear(e);
+        if (restart_one(config, generation, result, e) == 0)
+            return 0;
+        log_failure(events, generation, e);
+        if (!is_damage(e) && first.kind == ERR_NONE) {
+            first = *e;
+            err_wrap(&first, "generation %" PRIu64 " could not be restarted here",
+                     generation);
+        }
+    }
+    err_clear(e);
+    if (first.kind == ERR_NONE)
+        return 0;
+    *e = first;
+    return -1;
+}

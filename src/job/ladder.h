@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Restarting from the newest generation that is good, or the one before, and so on.
+ */
+#ifndef JOB_LADDER_H
+#define JOB_LADDER_H
+
+#include "job/events.h"
+#include "job/job.h"
+
+struct err;
+
+struct ladder_result {
+    const struct engine *engine; /* the one that made the generation */
+    struct engine_job *job;      /* NULL: there is nothing to restart from */
+    uint64_t generation;
+};
+
+/*
+ * Tries the generations, newest first, or config->generation alone. Each that cannot be
+ * used is logged with the reason. What is damaged counts as not there; when a whole
+ * generation cannot be restarted here, for want of a kernel feature or of memory, this
+ * fails: a launch from the beginning would throw away what another host could continue.
+ */
+int ladder_restart(const struct job_config *config, struct events *events,
+                   struct ladder_result *result, struct err *e);
+
+#endif
