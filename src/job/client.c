@@ -37,9 +37,10 @@ static int wait_readable(const struct client *c, struct err *e)
         if (n < 0 && errno != EINTR)
             return err_sys(e, "wait for the supervisor");
         if (clock_us() >= c->deadline_us)
-            return err_set(e, ERR_TIMEOUT,
-                           "the supervisor has not answered in time; the checkpoint may "
-                           "still be completed");
+            return err_set(
+                e, ERR_TIMEOUT,
+                "the supervisor has not answered in time; the checkpoint may "
+                "still be completed");
     }
 }
 
@@ -61,9 +62,10 @@ static int read_line(struct client *c, char **line, size_t *size, struct err *e)
         if (n < 0 && errno != ECONNRESET)
             return err_sys(e, "read the supervisor's answer");
         if (n <= 0)
-            return err_set(e, ERR_GONE,
-                           "the supervisor ended before it answered; `qckpt show` tells "
-                           "what became of the job");
+            return err_set(
+                e, ERR_GONE,
+                "the supervisor ended before it answered; `qckpt show` tells "
+                "what became of the job");
         c->used += (size_t)n;
     }
     *line = c->buffer;
@@ -83,7 +85,7 @@ static int read_answer(struct client *c, job_progress *progress, void *arg,
 {
     do {
         char *line;
-        size_t size;
+        size_t size = 0;
 
         if (read_line(c, &line, &size, e) < 0 ||
             protocol_read_answer(line, size, answer, e) < 0)

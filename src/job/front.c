@@ -10,6 +10,7 @@
 #include "job/orphans.h"
 #include "job/strangers.h"
 #include "job/supervisor.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,11 +19,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
-enum { KILL_DEADLINE_S = 10 };
+enum { KILL_DEADLINE_S = 10, STATUS_TIMEOUT_S = 5 };
 
 struct front {
     pid_t supervisor;
@@ -140,17 +142,75 @@ static int take_report(struct front *front, int *wait_status, enum job_outcome *
     return 0;
 }
 
-int job_run(const struct job_config *config, int *wait_status,
+static int fill_in(struct job_config *config, struct utsname *here, struct err *e)
+{
+    if (uname(here) < 0)
+        return err_sys(e, "ask for this host's name");
+    if (!config->host)
+        config->host = here->nodename;
+    if (config->keep == 0)
+        config->keep = STORE_KEEP_DEFAULT;
+    store_set_keep(config->store, config->keep);
+    return 0;
+}
+
+static int check_not_running(struct store *store, struct err *e)
+{
+    struct job_status status;
+    struct err none = {0};
+
+    if (job_request_status(store, STATUS_TIMEOUT_S, &status, &none) == 0 ||
+        none.kind == ERR_TIMEOUT)
+        return err_set(e, ERR_USAGE,
+                       "the job in %s is running already: look with `qckpt show`, stop "
+                       "it with `qckpt checkpoint --stop`",
+                       store_path(store));
+    return 0;
+}
+
+/* What lies in the directory of a new job would be taken for its past. */
+static int check_fresh(struct store *store, struct err *e)
+{
+    auto_free struct store_generation *list = NULL;
+    struct err none = {0};
+    size_t count;
+    int status;
+
+    if (store_list(store, &list, &count, e) < 0)
+        return -1;
+    if (count > 0)
+        return err_set(
+            e, ERR_USAGE,
+            "%s holds checkpoints of an earlier job: continue it with `qckpt "
+            "restart`, or choose another directory with -d",
+            store_path(store));
+    if (store_done_read(store, &status, NULL, &none) == 0)
+        return err_set(e, ERR_USAGE,
+                       "%s holds a job that has ended with status %d: choose another "
+                       "directory with -d, or remove this one",
+                       store_path(store), status);
+    return 0;
+}
+
+int job_run(const struct job_config *wanted, int *wait_status,
             enum job_outcome *outcome, struct err *e)
 {
-    auto_free int *strangers = strangers_list(e);
+    auto_free int *strangers = NULL;
     auto_fd int signals = -1;
-    struct supervisor_args args = {.config = config, .strangers = strangers};
+    struct job_config config = *wanted;
+    struct supervisor_args args = {.config = &config};
     struct front front = {0};
+    struct utsname here;
     int result;
 
-    if (!strangers)
+    if (config.exclusive && check_not_running(config.store, e) < 0)
         return -1;
+    if (config.must_launch && check_fresh(config.store, e) < 0)
+        return -1;
+    strangers = strangers_list(e);
+    if (!strangers || fill_in(&config, &here, e) < 0)
+        return -1;
+    args.strangers = strangers;
     signals_take(&args.inherited);
     signals = signals_open(e);
     if (signals < 0)

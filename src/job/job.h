@@ -34,6 +34,8 @@ struct job_config {
 
     bool may_launch;     /* without a generation: launch; else ERR_NOTHING */
     bool must_launch;    /* a fresh directory: what lies there is ERR_USAGE */
+    bool exclusive;      /* a run of the job on this host is ERR_USAGE; else it is
+                          * superseded: its copy is killed, and this one starts */
     uint64_t generation; /* restart from this one and no other; 0: the newest good */
 
     unsigned interval_s;       /* own checkpoints; 0: none */
@@ -46,8 +48,15 @@ struct job_config {
 
     /* For job.json and people; NULL: left out. host NULL: this host's name. */
     const char *host, *user, *job, *task;
+    const char *const *names; /* "K=V": more of the kind, ended by NULL; or NULL */
     bool tell_stderr; /* short lines about restart, stop and failures on stderr */
 };
+
+/* Sets engine, interval_s, keep, freeze_timeout_s, compress, carry_tmpdir and tmpdir
+ * from QCKPT_ENGINE (default native), QCKPT_INTERVAL, QCKPT_KEEP, QCKPT_FREEZE_TIMEOUT,
+ * QCKPT_COMPRESS, QCKPT_CARRY_TMPDIR and TMPDIR. ERR_USAGE names the variable that is
+ * wrong; the rest is set all the same, `engine` too. */
+int job_config_from_environment(struct job_config *config, struct err *e);
 
 enum job_outcome {
     JOB_ENDED,      /* by itself, now or in an earlier run (completion record) */
@@ -56,11 +65,12 @@ enum job_outcome {
 };
 
 /* Runs the job to its end. The calling process becomes the front: it must be
- * single-threaded and have no children. *wait_status is the job's as wait(2) gives it
- * (JOB_ENDED only); a program that cannot be executed ends with 127 or 126, after a
- * line on stderr, as under a shell. Fails with ERR_NOTHING when there is nothing to
- * restart from, and with whatever kept the job from being started; when the supervisor
- * itself dies, every process of the job is killed before this returns -1. */
+ * single-threaded and have no children; every signal stays blocked when this returns.
+ * *wait_status is the job's as wait(2) gives it (JOB_ENDED only); a program that cannot
+ * be executed ends with 127 or 126, after a line on stderr, as under a shell. Fails
+ * with ERR_NOTHING when there is nothing to restart from, and with whatever kept the
+ * job from being started; when the supervisor itself dies, every process of the job is
+ * killed before this returns -1. */
 int job_run(const struct job_config *config, int *wait_status,
             enum job_outcome *outcome, struct err *e);
 

@@ -26,9 +26,8 @@ static const struct engine *engine_of(const struct job_config *config, const cha
 static int restart_one(const struct job_config *config, uint64_t generation,
                        struct ladder_result *result, struct err *e)
 {
-    const struct engine_restart how = {.stdio = {0, 1, 2},
-                                       .tmpdir = config->tmpdir,
-                                       .job_script = config->job_script};
+    const struct engine_restart how = {
+        .stdio = {0, 1, 2}, .tmpdir = config->tmpdir, .job_script = config->job_script};
     const struct engine *engine;
     struct store_meta meta;
     auto_fd int dirfd = -1;
@@ -44,8 +43,8 @@ static int restart_one(const struct job_config *config, uint64_t generation,
     job = engine->restart(dirfd, &how, e);
     if (!job)
         return -1;
-    *result = (struct ladder_result){
-        .engine = engine, .job = job, .generation = generation};
+    *result =
+        (struct ladder_result){.engine = engine, .job = job, .generation = generation};
     return 0;
 }
 

@@ -56,14 +56,14 @@ size_t protocol_write_checkpoint(const struct job_checkpoint *c,
 {
     const struct engine_stats *s = &c->stats;
 
-    return write_line(
-        json_pack("{s:b, s:b, s:I, s:i, s:i, s:I, s:I, s:I, s:I}", "done", 1, "ok", 1,
-                  "generation", (json_int_t)c->generation, "processes",
-                  (int)s->processes, "threads", (int)s->threads, "bytes",
-                  (json_int_t)s->bytes, "stored_bytes", (json_int_t)s->stored_bytes,
-                  "pause_us", (json_int_t)s->pause_us, "time_us",
-                  (json_int_t)c->time_us),
-        line);
+    return write_line(json_pack("{s:b, s:b, s:I, s:i, s:i, s:I, s:I, s:I, s:I}", "done",
+                                1, "ok", 1, "generation", (json_int_t)c->generation,
+                                "processes", (int)s->processes, "threads",
+                                (int)s->threads, "bytes", (json_int_t)s->bytes,
+                                "stored_bytes", (json_int_t)s->stored_bytes, "pause_us",
+                                (json_int_t)s->pause_us, "time_us",
+                                (json_int_t)c->time_us),
+                      line);
 }
 
 size_t protocol_write_status(const struct job_status *status,
@@ -133,8 +133,9 @@ int protocol_read_request(const char *line, size_t size, struct protocol_request
             .op = op, .stop = json_is_true(json_object_get(object, "stop"))};
     json_decref(object);
     if (op < 0)
-        return err_set(e, ERR_CORRUPT, "a request on the control socket has no "
-                                       "operation known here");
+        return err_set(e, ERR_CORRUPT,
+                       "a request on the control socket has no "
+                       "operation known here");
     return 0;
 }
 
@@ -183,10 +184,9 @@ int protocol_read_answer(const char *line, size_t size, struct protocol_answer *
 
     if (!object)
         return -1;
-    *a = (struct protocol_answer){
-        .done = json_is_true(json_object_get(object, "done")),
-        .bytes = number(object, "bytes"),
-        .total_bytes = number(object, "total")};
+    *a = (struct protocol_answer){.done = json_is_true(json_object_get(object, "done")),
+                                  .bytes = number(object, "bytes"),
+                                  .total_bytes = number(object, "total")};
     if (a->done && json_is_true(json_object_get(object, "ok")))
         read_result(object, a);
     else if (a->done)

@@ -35,7 +35,7 @@ static json_t *word(const char *text)
     return string ? string : escaped(text);
 }
 
-static json_t *words(char *const *argv)
+static json_t *words(const char *const *argv)
 {
     json_t *list = json_array();
 
@@ -57,12 +57,17 @@ json_t *record_make(const struct job_config *config, struct err *e)
     auto_free char *cwd = getcwd(NULL, 0);
     json_t *record = json_object();
 
-    if (record && json_object_set_new(record, "argv", words(config->argv)) == 0 &&
+    if (record &&
+        json_object_set_new(record, "argv", words((const char *const *)config->argv)) ==
+            0 &&
         add(record, "path", config->path) == 0 && add(record, "cwd", cwd) == 0 &&
         add(record, "engine", config->engine->name) == 0 &&
         add(record, "host", config->host) == 0 &&
         add(record, "user", config->user) == 0 &&
-        add(record, "job", config->job) == 0 && add(record, "task", config->task) == 0)
+        add(record, "job", config->job) == 0 &&
+        add(record, "task", config->task) == 0 &&
+        (!config->names ||
+         json_object_set_new(record, "names", words(config->names)) == 0))
         return record;
     json_decref(record);
     err_set(e, ERR_FAILED, "out of memory");

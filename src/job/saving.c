@@ -45,15 +45,15 @@ static struct engine_request request_for(const struct saving *s)
 {
     const struct job_config *c = s->config;
 
-    return (struct engine_request){
-        .dirfd = store_stage_dirfd(s->stage),
-        .stop = s->stop,
-        .freeze_timeout_s = c->freeze_timeout_s ? c->freeze_timeout_s
-                                                : FREEZE_TIMEOUT_S,
-        .carry_tmpdir = c->carry_tmpdir,
-        .tmpdir = c->tmpdir,
-        .job_script = c->job_script,
-        .compress = c->compress};
+    return (struct engine_request){.dirfd = store_stage_dirfd(s->stage),
+                                   .stop = s->stop,
+                                   .freeze_timeout_s = c->freeze_timeout_s
+                                                           ? c->freeze_timeout_s
+                                                           : FREEZE_TIMEOUT_S,
+                                   .carry_tmpdir = c->carry_tmpdir,
+                                   .tmpdir = c->tmpdir,
+                                   .job_script = c->job_script,
+                                   .compress = c->compress};
 }
 
 enum saving_news saving_begin(struct saving *s, bool stop)
@@ -118,12 +118,12 @@ static void log_published(struct saving *s, const struct job_checkpoint *done)
 {
     const struct engine_stats *stats = &done->stats;
     char bytes[32], stored[32], pause[32], time[32];
-    json_t *fields = json_pack(
-        "{s:I, s:i, s:i, s:I, s:I, s:I, s:I}", "generation",
-        (json_int_t)done->generation, "processes", (int)stats->processes, "threads",
-        (int)stats->threads, "bytes", (json_int_t)stats->bytes, "stored_bytes",
-        (json_int_t)stats->stored_bytes, "pause_us", (json_int_t)stats->pause_us,
-        "time_us", (json_int_t)done->time_us);
+    json_t *fields =
+        json_pack("{s:I, s:i, s:i, s:I, s:I, s:I, s:I}", "generation",
+                  (json_int_t)done->generation, "processes", (int)stats->processes,
+                  "threads", (int)stats->threads, "bytes", (json_int_t)stats->bytes,
+                  "stored_bytes", (json_int_t)stats->stored_bytes, "pause_us",
+                  (json_int_t)stats->pause_us, "time_us", (json_int_t)done->time_us);
 
     event_log(s->events, LOG_INFO, "checkpoint", fields,
               "generation %" PRIu64

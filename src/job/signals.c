@@ -7,10 +7,9 @@
 
 /* SIGPIPE and SIGXFSZ are missing because our own writes raise them; the stop signals
  * because the sentinel sees those; the faults because nobody sends them on purpose. */
-static const int relayed[] = {
-    SIGHUP,  SIGINT,    SIGQUIT, SIGABRT,  SIGUSR1, SIGUSR2, SIGALRM,
-    SIGTERM, SIGSTKFLT, SIGXCPU, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO,
-    SIGPWR,  SIGURG};
+static const int relayed[] = {SIGHUP,   SIGINT,  SIGQUIT,   SIGABRT, SIGUSR1,   SIGUSR2,
+                              SIGALRM,  SIGTERM, SIGSTKFLT, SIGXCPU, SIGVTALRM, SIGPROF,
+                              SIGWINCH, SIGIO,   SIGPWR,    SIGURG};
 
 enum { N_RELAYED = sizeof(relayed) / sizeof(relayed[0]) };
 

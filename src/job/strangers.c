@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <stdbool.h>
 
 static bool is_inherited(int fd)
 {

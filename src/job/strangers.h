@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Descriptors that we were started with and do not know: a shell's `3>file`. The job
- * inherits them, as without us; if we held them too, the other end of a pipe would never
- * see its end.
+ * inherits them, as without us; if we held them too, the other end of a pipe would
+ * never see its end.
  */
 #ifndef JOB_STRANGERS_H
 #define JOB_STRANGERS_H

@@ -22,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,7 +46,7 @@ struct supervisor {
     pid_t sentinel;         /* -1: none any more */
     int signals;
     bool suspended;
-    sigset_t held; /* signals that came while the job stood at its image */
+    sigset_t held;     /* signals that came while the job stood at its image */
     bool fence_failed; /* the last check could not be made: logged once */
     uint64_t interval_at_us, fence_at_us;
     bool is_over;
@@ -79,8 +80,8 @@ static void superseded(struct supervisor *s, const struct err *why)
     over(s, JOB_SUPERSEDED, 0);
 }
 
-/* The front is gone, killed by Grid Engine or by somebody else: then the job must not go
- * on unseen. */
+/* The front is gone, killed by Grid Engine or by somebody else: then the job must not
+ * go on unseen. */
 static void front_died(struct supervisor *s)
 {
     struct err why = {0};
@@ -172,12 +173,17 @@ static int take_epoch(struct supervisor *s, struct err *e)
     char socket_name[CONTROL_NAME_SIZE];
     struct store_epoch before;
     struct err none = {0};
+    struct utsname here;
     bool had_one = store_epoch_current(s->config->store, &before, &none) == 0;
 
     s->control = control_open(socket_name, e);
     if (!s->control)
         return -1;
-    if (store_epoch_take(s->config->store, s->config->host, getpid(), socket_name,
+    if (uname(&here) < 0)
+        return err_sys(e, "ask for this host's name");
+    /* Whoever looks for the supervisor compares with its own uname(2); config->host is
+     * the name that people and Grid Engine use. */
+    if (store_epoch_take(s->config->store, here.nodename, getpid(), socket_name,
                          &s->events.epoch, e) < 0)
         return -1;
     if (had_one)
@@ -205,8 +211,7 @@ static void write_record(struct supervisor *s)
     struct err e = {0};
     json_t *record = record_make(s->config, &e);
 
-    if (!record ||
-        store_job_write(s->config->store, s->events.epoch, record, &e) < 0)
+    if (!record || store_job_write(s->config->store, s->events.epoch, record, &e) < 0)
         event_log(&s->events, LOG_WARNING, "warning", NULL, "job.json: %s", e.text);
     json_decref(record);
 }
@@ -425,12 +430,12 @@ static void check_fence(struct supervisor *s)
 static void answer_status(struct supervisor *s, struct control_client *client)
 {
     char line[PROTOCOL_LINE_MAX];
-    const struct job_status status = {
-        .pid = getpid(),
-        .epoch = s->events.epoch,
-        .state = s->saving.is_active ? JOB_STATE_CHECKPOINTING
-                 : s->suspended      ? JOB_STATE_SUSPENDED
-                                     : JOB_STATE_RUNNING};
+    const struct job_status status = {.pid = getpid(),
+                                      .epoch = s->events.epoch,
+                                      .state = s->saving.is_active
+                                                   ? JOB_STATE_CHECKPOINTING
+                                               : s->suspended ? JOB_STATE_SUSPENDED
+                                                              : JOB_STATE_RUNNING};
 
     control_answer(client, line, protocol_write_status(&status, line));
 }
