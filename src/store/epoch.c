@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Every further round means that another run has taken an epoch meanwhile. */
 enum { TAKE_TRIES = 1000 };
@@ -46,6 +47,20 @@ static int highest_claim(struct store *s, uint64_t *highest, struct err *e)
         if (claim_number(names.v[i]) > *highest)
             *highest = claim_number(names.v[i]);
     return 0;
+}
+
+/* Whether a file could not be made because a later run swept it away half done. When
+ * the whole directory has been removed, `e` says so. */
+static bool was_swept(struct store *s, struct err *e)
+{
+    struct stat st;
+
+    if (e->kind != ERR_SYS || e->sys != ENOENT)
+        return false;
+    if (fstat(s->dir, &st) == 0 && st.st_nlink > 0)
+        return true;
+    err_set(e, ERR_GONE, "%s has been removed", s->path);
+    return false;
 }
 
 static int parse(const json_t *root, struct store_epoch *out, struct err *e)
@@ -123,8 +138,12 @@ static int publish_highest(struct store *s, struct err *e)
                 continue;
             return err_wrap(e, "%s", s->path);
         }
-        if (store_json_write(s, highest, "epoch", root, STORE_UNFENCED, e) < 0 ||
-            highest_claim(s, &after, e) < 0)
+        if (store_json_write(s, highest, "epoch", root, STORE_UNFENCED, e) < 0) {
+            if (was_swept(s, e))
+                continue;
+            return -1;
+        }
+        if (highest_claim(s, &after, e) < 0)
             return -1;
         if (after == highest)
             return 0;
@@ -167,7 +186,7 @@ static int try_claim(struct store *s, const char *host, pid_t pid, const char *s
     if (!root)
         return -1;
     if (store_json_write(s, *epoch, name, root, STORE_ONCE | STORE_UNFENCED, e) < 0)
-        return e->kind == ERR_SYS && e->sys == EEXIST ? 0 : -1;
+        return (e->kind == ERR_SYS && e->sys == EEXIST) || was_swept(s, e) ? 0 : -1;
     /* The number may have been used before, when its claim was removed between our look
      * and our link; but then a higher claim is there now. */
     if (highest_claim(s, &highest, e) < 0)
@@ -237,7 +256,7 @@ static int check_repaired(struct store *s, uint64_t epoch, struct err *e)
     struct store_epoch current;
 
     if (publish_highest(s, e) < 0) {
-        if (e->kind == ERR_NOTHING || (e->kind == ERR_SYS && e->sys == ENOENT))
+        if (e->kind == ERR_NOTHING)
             return err_set(e, ERR_GONE,
                            "%s has been removed: run %ju of the job can save nothing "
                            "any more",

@@ -28,6 +28,9 @@ static struct store *new_store(struct err *e)
 
 void store_close(struct store *s)
 {
+    if (!s)
+        return;
+
     const int fds[] = {s->gen, s->dir, s->parent, s->top};
 
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
@@ -137,6 +140,8 @@ static int open_job_dir(struct store *s, bool create, struct err *e)
 {
     struct err none;
 
+    if (s->dir >= 0)
+        close(take_fd(&s->dir));
     s->dir = store_open_safe(s->parent, s->name, s->path, create, e);
     if (s->dir < 0)
         return -1;
@@ -252,17 +257,27 @@ static int check_parent(const struct store *s, struct err *e)
     return 0;
 }
 
-/* Before anything is made in a directory that was there already. */
-static int check_is_store(const struct store *s, struct err *e)
+/* Whether a store has an entry of this name, be it one that was cut short. */
+static bool is_mark(const char *name)
 {
     static const char *const marks[] = {"gen", "epoch", "job.json", "done.json",
                                         "log.jsonl"};
+
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+        if (strcmp(name, marks[i]) == 0)
+            return true;
+    return strncmp(name, "epoch.", 6) == 0 || store_temp_epoch(name) > 0;
+}
+
+/* Before anything is made in a directory that was there already. */
+static int check_is_store(const struct store *s, struct err *e)
+{
     auto_names struct store_names names = {0};
 
     if (store_names_read(s->dir, &names, e) < 0)
         return err_wrap(e, "%s", s->path);
-    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
-        if (store_names_have(&names, marks[i]))
+    for (size_t i = 0; i < names.n; i++)
+        if (is_mark(names.v[i]))
             return 0;
     if (names.n == 0)
         return 0;

@@ -49,6 +49,7 @@ struct store *store_open_job(const char *ckpt_dir, const char *user, const char 
  */
 struct store *store_open_dir(const char *path, bool create, struct err *e);
 
+/* NULL is allowed. */
 void store_close(struct store *s);
 SCOPE_DEFINE(store, struct store *, store_close);
 #define auto_store SCOPE_USE(store)
