@@ -347,10 +347,12 @@ int sum_inspect(int dirfd, const char *name, struct sum_info *info, struct err *
     return 0;
 }
 
-static int check_chunks(int fd, const char *name, struct list *list,
-                        sum_progress *progress, void *arg, struct err *e)
+static int check_chunks(int fd, const char *name, uint64_t size_bytes,
+                        struct list *list, sum_progress *progress, void *arg,
+                        struct err *e)
 {
-    auto_free char *buf = malloc(SUM_CHUNK_MAX);
+    auto_free char *buf =
+        malloc(size_bytes < SUM_CHUNK_MAX ? size_bytes + 1 : SUM_CHUNK_MAX);
     char digest[SUM_DIGEST_SIZE];
     uint64_t offset = 0;
     struct entry entry;
@@ -387,7 +389,7 @@ int sum_check(int dirfd, const char *name, struct sum_info *info,
         return -1;
     fd = open_both(dirfd, name, &list, &found, e);
     text = list.text;
-    if (fd < 0 || check_chunks(fd, name, &list, progress, arg, e) < 0)
+    if (fd < 0 || check_chunks(fd, name, found.size_bytes, &list, progress, arg, e) < 0)
         return -1;
     if (info)
         *info = found;
