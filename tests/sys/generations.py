@@ -22,7 +22,7 @@ def kill_and_restart(victim):
         for i in range(ROUNDS):
             time.sleep(rng.uniform(0.02, 0.4) if victim.works else 0.05)
             job.checkpoint()
-            epoch = job.epoch()["epoch"]
+            epoch = job.epoch_number()
             time.sleep(rng.uniform(0.0, 0.3) if victim.works else 0.05)
             job.power_cut("front" if i % 2 else "supervisor")
             job.restart()

@@ -15,7 +15,7 @@ def refuse(victim):
         job.run()
         job.wait_ready()
         _, pid, pattern = sysrun.read(job.ready_file).strip().split(" ", 2)
-        epoch = job.epoch()["epoch"]
+        epoch = job.epoch_number()
         status, _, err = job.tool("checkpoint", "-d", job.ckpt, "--stop")
         note = "refused"
         if status == 0 and victim.may:

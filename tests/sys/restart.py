@@ -13,7 +13,7 @@ def stop_and_restart(victim):
         job.wait_ready()
         if victim.works:
             time.sleep(0.4)
-        epoch = job.epoch()["epoch"]
+        epoch = job.epoch_number()
         job.checkpoint("--stop")
         job.wait_stopped()
         if left := job.left_behind(5):

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.environ.get("VICTIM_SOURCE", os.path.join(HERE, "..", "victims"))
@@ -149,7 +150,9 @@ class Job:
         self.go_file = os.path.join(self.dir, "go")
         self.prefix = list(prefix)
         self.process = None
-        self.env = dict(os.environ, VICTIM_READY=self.ready_file, VICTIM_GO=self.go_file,
+        # A child that cannot be stopped is given up soon.
+        self.env = dict(os.environ, QCKPT_FREEZE_TIMEOUT="3",
+                        VICTIM_READY=self.ready_file, VICTIM_GO=self.go_file,
                         VICTIM_DIR=self.dir, VICTIM_SERVER=server().text, LC_ALL="C")
 
     def __enter__(self):
@@ -251,6 +254,12 @@ class Job:
             return json.loads(read(os.path.join(self.ckpt, "epoch")))
         except ValueError:
             return {}
+
+    def epoch_number(self):
+        number = self.epoch().get("epoch")
+        if number is None:
+            raise Failed("the job runs, but its directory has no epoch")
+        return number
 
     def power_cut(self, who):
         """Kills the front or the supervisor; then nothing of the job may go on."""
@@ -377,9 +386,10 @@ def report(number, name, future):
             return False
         print(f"ok {number} - {name} # SKIP {e}", flush=True)
         return True
-    except Failed as e:
+    except Exception as e:  # pylint: disable=broad-except
         print(f"not ok {number} - {name}")
-        for line in str(e).splitlines():
+        text = str(e) if isinstance(e, Failed) else traceback.format_exc()
+        for line in text.splitlines():
             print(f"# {line[:300]}")
         sys.stdout.flush()
         return False
