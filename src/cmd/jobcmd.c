@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/jobcmd.h"
+
+#include "base/err.h"
+#include "store/store.h"
+
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int jobcmd_config(struct job_config *config, unsigned interval_s, uint64_t keep,
+                  struct err *e)
+{
+    struct passwd *user = getpwuid(geteuid());
+
+    *config = (struct job_config){.exclusive = true, .tell_stderr = true};
+    if (job_config_from_environment(config, e) < 0)
+        return -1;
+    if (keep > INT_MAX)
+        return err_set(e, ERR_USAGE, "--keep is too large");
+    if (keep > 0)
+        config->keep = (unsigned)keep;
+    if (interval_s > 0)
+        config->interval_s = interval_s;
+    config->user = user ? user->pw_name : NULL;
+    return 0;
+}
+
+int jobcmd_run(const struct job_config *config, struct err *e)
+{
+    enum job_outcome outcome;
+    int wait_status;
+
+    if (job_run(config, &wait_status, &outcome, e) < 0)
+        return -1;
+    switch (outcome) {
+    case JOB_ENDED:
+        job_exit_as(wait_status);
+    case JOB_STOPPED:
+        job_exit_as(W_EXITCODE(JOB_EXIT_STOPPED, 0));
+    case JOB_SUPERSEDED:
+        return err_set(e, ERR_FENCED, "the job in %s was taken over by a later run",
+                       store_path(config->store));
+    }
+    return err_set(e, ERR_FAILED, "the job ended in an unknown way");
+}

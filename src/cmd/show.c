@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/err.h"
+#include "cmd/cmd.h"
+#include "cmd/state.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EVENTS_SHOWN = 10 };
+
+static const char *directory = CMD_DEFAULT_DIR;
+static bool json;
+
+static const struct opt options[] = {{'d', "directory", "DIR", OPT_STRING, &directory,
+                                      "where the checkpoints are (" CMD_DEFAULT_DIR
+                                      ")"},
+                                     {0, "json", NULL, OPT_FLAG, &json, "print JSON"},
+                                     {0}};
+
+static json_t *generation_json(const struct store_generation *g)
+{
+    const struct store_meta *m = &g->meta;
+
+    if (g->damage.kind != ERR_NONE)
+        return json_pack("{s:I, s:b, s:s}", "generation", (json_int_t)g->generation,
+                         "ok", 0, "error", g->damage.text);
+    return json_pack("{s:I, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+                     "generation", (json_int_t)g->generation, "ok", 1, "time", m->time,
+                     "host", m->host, "engine", m->engine, "epoch",
+                     (json_int_t)m->epoch, "processes", (json_int_t)m->processes,
+                     "threads", (json_int_t)m->threads, "bytes", (json_int_t)m->bytes,
+                     "stored_bytes", (json_int_t)m->stored_bytes, "pause_us",
+                     (json_int_t)m->pause_us, "time_us", (json_int_t)m->time_us);
+}
+
+static int print_json(struct store *store, const struct job_view *view, struct err *e)
+{
+    json_t *out = json_pack("{s:i, s:s, s:s}", "format", 1, "directory",
+                            store_path(store), "state", view->state);
+    json_t *generations = json_array();
+
+    for (size_t i = 0; i < view->count; i++)
+        json_array_append_new(generations, generation_json(&view->generations[i]));
+    if (out && strcmp(view->state, "ended") == 0)
+        json_object_set_new(out, "status", json_integer(view->status));
+    if (out && view->has_epoch)
+        json_object_set_new(out, "run",
+                            json_pack("{s:I, s:s, s:i, s:s}", "epoch",
+                                      (json_int_t)view->epoch.epoch, "host",
+                                      view->epoch.host, "pid", (int)view->epoch.pid,
+                                      "started", view->epoch.started));
+    if (view->record)
+        json_object_set(out, "job", view->record);
+    json_object_set_new(out, "generations", generations);
+    json_object_set(out, "events", view->events);
+    return cmd_print_json(out, e);
+}
+
+static void print_words(const char *title, json_t *list)
+{
+    size_t i;
+    json_t *word;
+
+    if (json_array_size(list) == 0)
+        return;
+    printf("%-10s", title);
+    json_array_foreach(list, i, word)
+    {
+        putchar(' ');
+        cmd_print_safe(json_is_string(word) ? json_string_value(word) : "?");
+    }
+    putchar('\n');
+}
+
+static void print_member(const char *title, json_t *record, const char *name)
+{
+    const char *text = json_string_value(json_object_get(record, name));
+
+    if (!text)
+        return;
+    printf("%-10s ", title);
+    cmd_print_safe(text);
+    putchar('\n');
+}
+
+static void print_head(struct store *store, const struct job_view *view)
+{
+    printf("directory  ");
+    cmd_print_safe(store_path(store));
+    printf("\nstate      %s", view->state);
+    if (strcmp(view->state, "ended") == 0)
+        printf(" with status %d", view->status);
+    putchar('\n');
+    print_words("command", json_object_get(view->record, "argv"));
+    print_member("in", view->record, "cwd");
+    print_member("job", view->record, "job");
+    print_member("task", view->record, "task");
+    print_member("user", view->record, "user");
+    print_words("names", json_object_get(view->record, "names"));
+    if (view->has_epoch)
+        printf("run        %" PRIu64 ", started %s by process %d on %s\n",
+               view->epoch.epoch, view->epoch.started, (int)view->epoch.pid,
+               view->epoch.host);
+}
+
+static void print_generation(const struct store_generation *g)
+{
+    const struct store_meta *m = &g->meta;
+    char bytes[32], stored[32], pause[32], time[32];
+
+    if (g->damage.kind != ERR_NONE) {
+        printf("%10" PRIu64 "  DAMAGED: ", g->generation);
+        cmd_print_safe(g->damage.text);
+        putchar('\n');
+        return;
+    }
+    printf("%10" PRIu64 "  %-24s  %9" PRIu64 "  %10s  %10s  %9s  %9s  ", g->generation,
+           m->time, m->processes, str_bytes(m->bytes, bytes),
+           str_bytes(m->stored_bytes, stored), str_duration_us(m->pause_us, pause),
+           str_duration_us(m->time_us, time));
+    cmd_print_safe(m->host);
+    putchar('\n');
+}
+
+static void print_generations(const struct job_view *view)
+{
+    if (view->count == 0) {
+        printf("\nno checkpoint\n");
+        return;
+    }
+    printf("\n%10s  %-24s  %9s  %10s  %10s  %9s  %9s  %s\n", "generation", "time",
+           "processes", "memory", "stored", "pause", "durable", "host");
+    for (size_t i = 0; i < view->count; i++)
+        print_generation(&view->generations[i]);
+}
+
+static const char *member(json_t *event, const char *name)
+{
+    const char *text = json_string_value(json_object_get(event, name));
+
+    return text ? text : "";
+}
+
+static void print_events(const struct job_view *view)
+{
+    size_t i;
+    json_t *event;
+
+    if (json_array_size(view->events) > 0)
+        printf("\nlast events\n");
+    json_array_foreach(view->events, i, event)
+    {
+        const char *level = member(event, "level");
+
+        fputs("  ", stdout);
+        cmd_print_safe(member(event, "time"));
+        fputs("  ", stdout);
+        cmd_print_safe(member(event, "host"));
+        fputs("  ", stdout);
+        if (strcmp(level, "warning") == 0 || strcmp(level, "error") == 0)
+            printf("%s: ", level);
+        cmd_print_safe(member(event, "text"));
+        putchar('\n');
+    }
+}
+
+static int run(int count, char **words, struct err *e)
+{
+    auto_store struct store *store = NULL;
+    struct job_view view;
+    int result = 0;
+
+    if (cmd_no_words(count, words, e) < 0)
+        return -1;
+    store = store_open_dir(directory, false, e);
+    if (!store || job_view_read(store, EVENTS_SHOWN, &view, e) < 0)
+        return -1;
+    if (json) {
+        result = print_json(store, &view, e);
+    } else {
+        print_head(store, &view);
+        print_generations(&view);
+        print_events(&view);
+    }
+    job_view_release(&view);
+    return result;
+}
+
+const struct command cmd_show = {.name = "show",
+                                 .arguments = "[OPTION]...",
+                                 .summary =
+                                     "Tell what a job does and list its checkpoints",
+                                 .options = options,
+                                 .run = run};

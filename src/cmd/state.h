@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is known about a job from its directory and, when it runs here, from its
+ * supervisor.
+ */
+#ifndef CMD_STATE_H
+#define CMD_STATE_H
+
+#include "store/store.h"
+
+struct err;
+
+struct job_view {
+    /* "running" "checkpointing" "suspended": its supervisor says so. "ended": by
+     * itself, with `status`. "elsewhere": it was started on another host and nothing
+     * says that it ended. "stopped": nothing runs, and there is a checkpoint. "lost":
+     * nothing runs, and there is none. "new": nothing was ever started. */
+    const char *state;
+    int status;
+    bool has_epoch;
+    struct store_epoch epoch;
+    struct store_generation *generations; /* owned */
+    size_t count;
+    struct json_t *record; /* job.json; owned; NULL: none */
+    struct json_t *events; /* the last ones, oldest first, an array; owned */
+};
+
+int job_view_read(struct store *store, size_t max_events, struct job_view *view,
+                  struct err *e);
+void job_view_release(struct job_view *view);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * An engine for tests of the supervisor: its jobs are real processes that keep all they
+ * know in the file "state" of their working directory, and a checkpoint is a copy of
+ * that file. A restart puts the file back and executes the command again.
+ */
+#ifndef TESTS_UNIT_FILE_ENGINE_H
+#define TESTS_UNIT_FILE_ENGINE_H
+
+#include "engine/engine.h"
+
+extern const struct engine file_engine;
+
+/* What the engine does wrong, on demand; set before job_run, zero: nothing. */
+struct file_engine_faults {
+    bool refuse;           /* begin: ERR_REFUSED */
+    bool finish_fails;     /* finish: ERR_SYS, ENOSPC */
+    unsigned write_ms;     /* writing takes this long */
+    bool restart_corrupt;  /* restart: ERR_CORRUPT, for the newest state seen first */
+    bool restart_hopeless; /* restart: ERR_FAILED */
+};
+extern struct file_engine_faults file_engine_faults;
+
+#endif
