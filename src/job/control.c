@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "job/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,15 +12,14 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include <linux/sockios.h>
 
 enum {
     MAX_CLIENTS = 32,
     REQUEST_MAX = 512,
-    /* A client has this long to send its request. */
-    REQUEST_DEADLINE_S = 10,
+    /* A client that has sent no request for so long gives way to another. */
+    SILENCE_US = 200000,
 };
 
 struct control_client {
@@ -27,7 +27,7 @@ struct control_client {
     int epoll; /* the one that watches fd */
     enum { READING, QUEUED, SERVED } state;
     bool stop;
-    time_t since; /* CLOCK_MONOTONIC */
+    uint64_t since_us;
     size_t used;
     char request[REQUEST_MAX];
 };
@@ -36,14 +36,6 @@ struct control {
     int listener, epoll;
     struct control_client clients[MAX_CLIENTS];
 };
-
-static time_t now_s(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
 
 static int listen_on(const char *name, struct err *e)
 {
@@ -145,33 +137,66 @@ static struct control_client *find_free(struct control *c)
     return NULL;
 }
 
-static void drop_silent(struct control *c)
+/* The client that has been silent for longest, if that is long. */
+static struct control_client *find_silent(struct control *c)
+{
+    struct control_client *oldest = NULL;
+
+    for (int i = 0; i < MAX_CLIENTS; i++) {
+        struct control_client *client = &c->clients[i];
+
+        if (client->fd >= 0 && client->state == READING &&
+            (!oldest || client->since_us < oldest->since_us))
+            oldest = client;
+    }
+    if (oldest && clock_us() - oldest->since_us < SILENCE_US)
+        return NULL;
+    return oldest;
+}
+
+static bool is_reading(const struct control *c)
 {
     for (int i = 0; i < MAX_CLIENTS; i++)
-        if (c->clients[i].state == READING &&
-            now_s() - c->clients[i].since > REQUEST_DEADLINE_S)
-            drop(&c->clients[i]);
+        if (c->clients[i].fd >= 0 && c->clients[i].state == READING)
+            return true;
+    return false;
+}
+
+/* Fills a free slot, or that of a client that says nothing. False: no place now. */
+static bool make_room(struct control *c, struct control_client **room)
+{
+    *room = find_free(c);
+    if (*room)
+        return true;
+    *room = find_silent(c);
+    if (*room) {
+        drop(*room);
+        return true;
+    }
+    /* Whoever is about to speak makes room soon; whoever waits for a checkpoint does
+     * not, and then a new client is turned away. */
+    return !is_reading(c);
 }
 
 static void accept_all(struct control *c)
 {
-    int fd;
+    struct control_client *room;
 
-    drop_silent(c);
-    while ((fd = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0 ||
-           errno == EINTR || errno == ECONNABORTED) {
-        struct control_client *client = find_free(c);
+    while (make_room(c, &room)) {
+        int fd = accept4(c->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-        if (fd < 0)
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
             continue;
-        if (!client || !is_allowed(fd)) {
+        if (fd < 0)
+            return;
+        if (!room || !is_allowed(fd)) {
             close(fd);
             continue;
         }
-        *client = (struct control_client){
-            .fd = fd, .epoll = c->epoll, .state = READING, .since = now_s()};
-        if (watch(c, fd, client) < 0)
-            drop(client);
+        *room = (struct control_client){
+            .fd = fd, .epoll = c->epoll, .state = READING, .since_us = clock_us()};
+        if (watch(c, fd, room) < 0)
+            drop(room);
     }
 }
 
@@ -241,14 +266,18 @@ void control_serve(struct control *c, control_handler *handler, void *arg)
     struct epoll_event events[MAX_CLIENTS + 1];
     int count = epoll_wait(c->epoll, events, MAX_CLIENTS + 1, 0);
 
+    bool has_new = false;
+
     for (int i = 0; i < count; i++) {
         struct control_client *client = events[i].data.ptr;
 
         if (!client)
-            accept_all(c);
+            has_new = true;
         else if (client->fd >= 0)
             read_client(client, handler, arg);
     }
+    if (has_new)
+        accept_all(c);
 }
 
 void control_queue(struct control_client *client, bool stop)

@@ -570,10 +570,12 @@ _Noreturn void supervisor_run(const struct supervisor_args *args)
                            .events = {.store = args->config->store,
                                       .tell_stderr = args->config->tell_stderr}};
 
+    struct err e = {0};
+
     sigemptyset(&s.held);
     event_take_log(&s.events);
-    if (supervise(&s, &s.report.e) < 0 && s.report.e.kind == ERR_NONE)
-        err_set(&s.report.e, ERR_FAILED, "the supervisor failed");
+    if (supervise(&s, &e) < 0)
+        s.report.e = e;
     if (s.control)
         control_close(s.control);
     if (s.sentinel > 0)

@@ -87,6 +87,7 @@ static struct engine_job *restart(int dirfd, const struct engine_restart *how,
 {
     auto_free char *command = NULL;
     auto_free char *state = NULL;
+    auto_fd int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char *words[ARGV_MAX] = {0};
     size_t size, state_size, at = 0;
     sigset_t none;
@@ -102,7 +103,7 @@ static struct engine_job *restart(int dirfd, const struct engine_restart *how,
     }
     if (io_read_file(dirfd, "command", STATE_MAX, &command, &size, e) < 0 ||
         io_read_file(dirfd, "state", STATE_MAX, &state, &state_size, e) < 0 ||
-        io_replace_file(AT_FDCWD, "state", state, state_size, e) < 0)
+        io_replace_file(here, "state", state, state_size, e) < 0)
         return NULL;
     for (int i = 0; at < size && i < ARGV_MAX - 1; i++) {
         words[i] = command + at;
