@@ -109,6 +109,11 @@ int ge_command_make(const struct ge_start *start, int argc, char **argv,
 void ge_command_free(struct ge_command *c);
 #define auto_ge_command __attribute__((cleanup(ge_command_free)))
 
+/* Whether the command's program, and the interpreter its #! line names, can be
+ * executed: what execvpe(3) would fail with, known before anything is set up for the
+ * job. */
+int ge_command_check(const struct ge_command *c, struct err *e);
+
 /* Removes from the environment what only a starter_method gets. */
 void ge_start_clean_environment(void);
 

@@ -113,10 +113,10 @@ static int supervisor_died(const struct front *front, struct err *e)
     int status = front->supervisor_status;
 
     if (WIFSIGNALED(status))
-        err_set(e, ERR_FAILED, "the supervisor was killed by signal %d (%s)",
+        err_set(e, ERR_GONE, "the supervisor was killed by signal %d (%s)",
                 WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
-        err_set(e, ERR_FAILED, "the supervisor ended unexpectedly with status %d",
+        err_set(e, ERR_GONE, "the supervisor ended unexpectedly with status %d",
                 WEXITSTATUS(status));
     err_wrap(e, all_gone
                     ? "the job was killed, its last checkpoint stays"

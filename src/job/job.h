@@ -70,7 +70,7 @@ enum job_outcome {
  * be executed ends with 127 or 126, after a line on stderr, as under a shell. Fails
  * with ERR_NOTHING when there is nothing to restart from, and with whatever kept the
  * job from being started; when the supervisor itself dies, every process of the job is
- * killed before this returns -1. */
+ * killed before this returns -1 with ERR_GONE, which stands for nothing else. */
 int job_run(const struct job_config *config, int *wait_status,
             enum job_outcome *outcome, struct err *e);
 

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/hook_common.h"
+
+#include "base/err.h"
+#include "base/str.h"
+#include "job/job.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TIMEOUT_DEFAULT_S = 3600, STATUS_TIMEOUT_S = 2 };
+
+void hook_report(const struct hook *h, const struct err *e)
+{
+    openlog(h->name, LOG_PID, LOG_USER);
+    syslog(LOG_WARNING, "job %s.%s of uid %u: %s", h->job.job[0] ? h->job.job : "?",
+           h->job.task[0] ? h->job.task : "?", (unsigned)geteuid(), e->text);
+    closelog();
+}
+
+static bool is_pe_task(const struct ge_job *job)
+{
+    struct err ignored = {0};
+    struct ge_spool *spool =
+        job->spool_dir ? ge_spool_read(job->spool_dir, &ignored) : NULL;
+    bool result = ge_spool_is_pe_task(spool);
+
+    ge_spool_free(spool);
+    return result;
+}
+
+static int find_job(struct hook *h, int argc, char **argv, struct err *e)
+{
+    if (ge_job_read_hook(&h->job, argc, argv, e) < 0)
+        return -1;
+    h->pe_task = is_pe_task(&h->job);
+    if (h->pe_task)
+        return 0;
+    h->store =
+        store_open_job(h->job.ckpt_dir, h->job.user, h->job.job, h->job.task, false, e);
+    return h->store ? 0 : -1;
+}
+
+int hook_open(struct hook *h, const char *name, int argc, char **argv, struct err *e)
+{
+    struct store_epoch run;
+    struct err ignored = {0};
+
+    *h = (struct hook){.name = name};
+    if (find_job(h, argc, argv, e) < 0)
+        return -1;
+    if (h->pe_task)
+        return 0;
+    if (store_epoch_current(h->store, &run, &ignored) == 0)
+        h->epoch = run.epoch;
+    hook_log(h, LOG_INFO, "hook-began", "%s began as process %d", name, (int)getpid());
+    return 0;
+}
+
+void hook_close(struct hook *h)
+{
+    store_close(h->store);
+    h->store = NULL;
+}
+
+void hook_log(struct hook *h, enum log_level level, const char *event, const char *fmt,
+              ...)
+{
+    char text[1536];
+    va_list ap;
+
+    if (!h->store)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    store_log(h->store, level, h->name, h->epoch, event, NULL, "%s", text);
+}
+
+int hook_ended(struct hook *h, int result, const struct err *e)
+{
+    if (result == 0)
+        hook_log(h, LOG_INFO, "hook-ended", "%s ended", h->name);
+    else
+        hook_log(h, LOG_ERROR, "hook-ended", "%s failed: %s", h->name, e->text);
+    return result;
+}
+
+int hook_seconds(const char *variable, unsigned missing, unsigned *seconds,
+                 struct err *e)
+{
+    const char *value = getenv(variable);
+
+    *seconds = missing;
+    if (!value || !*value || str_to_seconds(value, seconds, e) == 0)
+        return 0;
+    *seconds = missing;
+    return err_wrap(e, "%s", variable);
+}
+
+unsigned hook_timeout_s(struct hook *h)
+{
+    struct err e = {0};
+    unsigned seconds;
+
+    if (hook_seconds("QCKPT_HOOK_TIMEOUT", TIMEOUT_DEFAULT_S, &seconds, &e) < 0)
+        hook_log(h, LOG_WARNING, "warning", "%s; %u s are taken", e.text, seconds);
+    return seconds;
+}
+
+bool hook_wait_supervisor_gone(struct hook *h, unsigned timeout_s)
+{
+    const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+    struct timespec now, end;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += timeout_s;
+    for (;;) {
+        struct job_status status;
+        struct err e = {0};
+
+        if (job_request_status(h->store, STATUS_TIMEOUT_S, &status, &e) < 0 &&
+            e.kind != ERR_TIMEOUT)
+            return true;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec >= end.tv_sec)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the programs that Grid Engine calls have in common.
+ *
+ * ckpt_command, migr_command and clean_command run as the job's owner with /dev/null as
+ * stderr: what they have to say goes to the job's event log, and to syslog(3) while
+ * they have no job.
+ */
+#ifndef CMD_HOOK_COMMON_H
+#define CMD_HOOK_COMMON_H
+
+#include "base/log.h"
+#include "ge/ge.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+
+struct hook {
+    const char *name; /* "qckpt-migrate" */
+    struct ge_job job;
+    bool pe_task; /* a task of a parallel job: it has no checkpoint of its own */
+    struct store *store;
+    uint64_t epoch; /* the job's current run when the hook began; 0: none */
+};
+
+/*
+ * Finds the job and, unless this is a PE task, opens its directory and logs that the
+ * hook began. ERR_NOTHING: the job has no directory. The caller ends `h` with
+ * hook_close in either case.
+ */
+int hook_open(struct hook *h, const char *name, int argc, char **argv, struct err *e);
+void hook_close(struct hook *h);
+#define auto_hook __attribute__((cleanup(hook_close)))
+
+/* To syslog: what cannot be said in an event log. */
+void hook_report(const struct hook *h, const struct err *e);
+
+void hook_log(struct hook *h, enum log_level level, const char *event, const char *fmt,
+              ...) __attribute__((format(printf, 4, 5)));
+
+/* Logs that the hook ended, with `e` when it failed. Returns `result`. */
+int hook_ended(struct hook *h, int result, const struct err *e);
+
+/* QCKPT_HOOK_TIMEOUT, checked: a bad value is reported and the default taken. */
+unsigned hook_timeout_s(struct hook *h);
+
+/* Waits until no supervisor of the job answers on this host any more. False when there
+ * still is one after `timeout_s`. */
+bool hook_wait_supervisor_gone(struct hook *h, unsigned timeout_s);
+
+/* A time in seconds from the environment; `missing` when it is not set or empty. */
+int hook_seconds(const char *variable, unsigned missing, unsigned *seconds,
+                 struct err *e);
+
+/* Begins, in the background, to remove what ended jobs of this user have left in
+ * ckpt_dir: directories of jobs that Grid Engine no longer knows, unchanged for
+ * QCKPT_SWEEP_AGE (default 7 days, "never" for never). At most once an hour. It is no
+ * child of the caller. */
+void hook_sweep_start(const struct ge_job *job);
+
+#endif

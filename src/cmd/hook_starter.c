@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The starter_method of a queue.
+ *
+ * A job outside our checkpoint environment is executed as Grid Engine would have, and
+ * nothing of us is left. Any other becomes a supervised job. Where we cannot supervise,
+ * a job that has no checkpoint runs all the same, as if it had not asked for one; a job
+ * that has one, or may have one that cannot be reached now, is not started from the
+ * beginning: it waits for a better moment (GE_EXIT_REQUEUE) or for a person
+ * (GE_EXIT_ERROR).
+ */
+#include "base/err.h"
+#include "base/scope.h"
+#include "cmd/hook.h"
+#include "cmd/hook_common.h"
+#include "job/job.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char name[] = "qckpt-starter";
+
+enum {
+    STORE_WAIT_S = 60,    /* for a file system that is being mounted */
+    RETRY_DELAY_S = 30,   /* before GE_EXIT_REQUEUE: Grid Engine has no delay */
+    FAILED_RUNS_MAX = 20, /* runs since the last checkpoint; then a person looks */
+};
+
+struct starter {
+    struct ge_job job;
+    struct ge_spool *spool; /* NULL: not readable */
+    struct ge_start start;
+    struct ge_command command;
+    struct store *store;
+    sigset_t mask;
+    bool has_generation;
+    uint64_t last_epoch; /* the run that made the newest generation */
+    bool was_front;      /* job_run has been called */
+};
+
+static void starter_close(struct starter *s)
+{
+    ge_spool_free(s->spool);
+    ge_command_free(&s->command);
+    store_close(s->store);
+}
+
+/* On the job's stderr, and in its event log when there is one. */
+static void tell(struct starter *s, enum log_level level, const char *fmt, ...)
+{
+    char text[1536];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "%s: %s: %s\n", name, log_level_name(level), text);
+    if (s->store)
+        store_log(s->store, level, name, 0, "warning", NULL, "%s", text);
+}
+
+static _Noreturn void exit_with(int status)
+{
+    job_exit_as(W_EXITCODE(status, 0));
+}
+
+/* ---- without supervision ---- */
+
+/* job_run leaves signals blocked, this process a subreaper, and the terminal of a
+ * `qsub -pty` job without a session. */
+static void undo_supervision(const struct starter *s)
+{
+    if (!s->was_front)
+        return;
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+    if (isatty(STDIN_FILENO))
+        ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+    sigprocmask(SIG_SETMASK, &s->mask, NULL);
+}
+
+/* A program that cannot be executed puts a batch job into the error state, as it does
+ * without a starter_method; qrsh_starter ends with 1. */
+static _Noreturn void become_job(struct starter *s)
+{
+    undo_supervision(s);
+    execvpe(s->command.path, s->command.argv, environ);
+    fprintf(stderr, "%s: cannot execute %s: %s\n", name, s->command.path,
+            strerror(errno));
+    exit_with(s->start.qrsh ? EXIT_FAILURE : GE_EXIT_ERROR);
+}
+
+static _Noreturn void run_unsupervised(struct starter *s, const struct err *why)
+{
+    tell(s, LOG_WARNING, "this job runs without checkpoints: %s", why->text);
+    become_job(s);
+}
+
+/* ---- what cannot be helped now ---- */
+
+static unsigned retry_delay_s(void)
+{
+    struct err ignored = {0};
+    unsigned seconds;
+
+    hook_seconds("QCKPT_RETRY_DELAY", RETRY_DELAY_S, &seconds, &ignored);
+    return seconds;
+}
+
+static _Noreturn void try_again_later(struct starter *s, const struct err *why)
+{
+    unsigned delay = retry_delay_s();
+
+    tell(s, LOG_ERROR,
+         "the job is queued again in %u s: it was not started from the beginning "
+         "because "
+         "it has, or may have, a checkpoint: %s",
+         delay, why->text);
+    undo_supervision(s);
+    sleep(delay);
+    exit_with(GE_EXIT_REQUEUE);
+}
+
+static _Noreturn void ask_for_a_person(struct starter *s, const struct err *why)
+{
+    tell(s, LOG_ERROR,
+         "the job is put into the error state: %s; when that is cured continue the job "
+         "with qmod -cj %s, or give it up with qdel",
+         why->text, s->job.job);
+    exit_with(GE_EXIT_ERROR);
+}
+
+/* ---- the store ---- */
+
+static struct store *open_store(const struct ge_job *job, struct err *e)
+{
+    return store_open_job(job->ckpt_dir, job->user, job->job, job->task, true, e);
+}
+
+/* RESTARTED is 0 in the first run, but also after qmod -cj: it is a hint only, used
+ * where nothing else can be asked. */
+static void need_store(struct starter *s)
+{
+    struct err e = {0};
+    unsigned waited = 0;
+
+    s->store = open_store(&s->job, &e);
+    while (!s->store && s->job.restarted && e.kind != ERR_UNSAFE &&
+           waited < STORE_WAIT_S) {
+        sleep(1);
+        waited++;
+        err_clear(&e);
+        s->store = open_store(&s->job, &e);
+    }
+    if (s->store)
+        return;
+    if (!s->job.restarted)
+        run_unsupervised(s, &e);
+    if (e.kind == ERR_UNSAFE)
+        ask_for_a_person(s, &e);
+    try_again_later(s, &e);
+}
+
+/* A damaged generation counts: it is for a person to say that it may be given up. */
+static void look_for_generations(struct starter *s)
+{
+    auto_free struct store_generation *list = NULL;
+    struct err e = {0};
+    size_t n;
+
+    if (store_list(s->store, &list, &n, &e) < 0) {
+        if (s->job.restarted)
+            try_again_later(s, &e);
+        run_unsupervised(s, &e);
+    }
+    s->has_generation = n > 0;
+    while (n-- > 0)
+        if (list[n].damage.kind == ERR_NONE && list[n].meta.epoch > s->last_epoch)
+            s->last_epoch = list[n].meta.epoch;
+}
+
+static bool has_failed_often(struct starter *s)
+{
+    struct store_epoch run;
+    struct err ignored = {0};
+
+    return store_epoch_current(s->store, &run, &ignored) == 0 &&
+           run.epoch > s->last_epoch + FAILED_RUNS_MAX;
+}
+
+/* ---- with supervision ---- */
+
+static void configure(struct starter *s, struct job_config *config)
+{
+    struct err e = {0};
+
+    *config = (struct job_config){
+        .store = s->store,
+        .path = s->command.path,
+        .argv = s->command.argv,
+        .envp = environ,
+        .may_launch = !s->has_generation,
+        .job_script = s->command.script ? s->job.job_script : NULL,
+        .user = s->job.user,
+        .job = s->job.job,
+        .task = s->job.task,
+    };
+    if (job_config_from_environment(config, &e) < 0)
+        tell(s, LOG_WARNING, "%s; the default is taken", e.text);
+}
+
+static void probe(struct starter *s, const struct job_config *config)
+{
+    struct err e = {0};
+
+    if (config->engine->probe(&e) < 0)
+        tell(s, LOG_WARNING, "this host cannot checkpoint jobs: %s", e.text);
+}
+
+/* job_run fails with ERR_GONE when the job had been started, see job.h. */
+static _Noreturn void not_run(struct starter *s, const struct err *e)
+{
+    bool was_started = e->kind == ERR_GONE;
+
+    if (e->kind == ERR_FENCED) {
+        tell(s, LOG_ERROR, "%s", e->text);
+        exit_with(EXIT_FAILURE);
+    }
+    if (!s->has_generation && !was_started)
+        run_unsupervised(s, e);
+    if (was_started || e->kind == ERR_NOTHING || has_failed_often(s))
+        ask_for_a_person(s, e);
+    try_again_later(s, e);
+}
+
+/* A checkpoint somebody stopped the job at (qckpt-migrate, or `qckpt checkpoint
+ * --stop`) is one to continue from: Grid Engine queues the job again after a migration
+ * whatever the status, and else because of this one. */
+static _Noreturn void run_supervised(struct starter *s)
+{
+    struct job_config config;
+    enum job_outcome outcome;
+    struct err e = {0};
+    int status;
+
+    configure(s, &config);
+    probe(s, &config);
+    hook_sweep_start(&s->job);
+    s->was_front = true;
+    if (job_run(&config, &status, &outcome, &e) < 0)
+        not_run(s, &e);
+    switch (outcome) {
+    case JOB_ENDED:
+        break;
+    case JOB_STOPPED:
+        exit_with(GE_EXIT_REQUEUE);
+    case JOB_SUPERSEDED:
+        tell(s, LOG_WARNING, "a later run of this job has taken over");
+        exit_with(EXIT_FAILURE);
+    }
+    job_exit_as(status);
+}
+
+/* ---- the decision ---- */
+
+static bool is_supervised(const struct starter *s)
+{
+    struct err ignored = {0};
+
+    return ge_is_ours(&s->job, s->spool) && !s->start.qrsh &&
+           !ge_spool_is_pe_task(s->spool) &&
+           ge_command_check(&s->command, &ignored) == 0;
+}
+
+static int read_job(struct starter *s, int argc, char **argv, struct err *e)
+{
+    struct err why = {0};
+    bool known = ge_job_read(&s->job, &why) == 0;
+
+    if (!known && getenv("SGE_CKPT_ENV"))
+        tell(s, LOG_WARNING, "this job runs without checkpoints: %s", why.text);
+    if (!known)
+        s->job = (struct ge_job){.job_script = getenv("JOB_SCRIPT"),
+                                 .spool_dir = getenv("SGE_JOB_SPOOL_DIR")};
+    if (s->job.spool_dir) {
+        err_clear(&why);
+        s->spool = ge_spool_read(s->job.spool_dir, &why);
+    }
+    ge_start_read(&s->start, &s->job, s->spool, argc, argv);
+    return ge_command_make(&s->start, argc, argv, &s->command, e);
+}
+
+int cmd_hook_starter(int argc, char **argv, struct err *e)
+{
+    __attribute__((cleanup(starter_close))) struct starter s = {0};
+
+    sigprocmask(SIG_SETMASK, NULL, &s.mask);
+    if (read_job(&s, argc, argv, e) < 0)
+        return -1;
+    ge_start_clean_environment();
+    if (!is_supervised(&s))
+        become_job(&s);
+    need_store(&s);
+    look_for_generations(&s);
+    run_supervised(&s);
+}
