@@ -155,8 +155,6 @@ static int check_mm(const struct image_mm *m, struct err *e)
 static int check_scalars(const struct image *img, const struct image_process *p,
                          struct err *e)
 {
-    if (p->dead_leader)
-        return err_set(e, ERR_CORRUPT, "has no leader");
     if (!p->cwd || p->cwd[0] != '/' || !p->exe || p->exe[0] != '/')
         return err_set(e, ERR_CORRUPT, "directory or program is not an absolute path");
     if (p->umask_bits > 0777 || p->dumpable < 0 || p->dumpable > 2)

@@ -244,7 +244,7 @@ static void decode_limits(struct dec *d, struct image_process *p)
 
 static void decode_living(struct dec *d, struct image_process *p)
 {
-    p->dead_leader = dec_bool(d);
+    p->stopped = dec_bool(d);
     decode_credentials(d, p);
     p->tty = dec_bool(d);
     p->tty_file = dec_u32(d);

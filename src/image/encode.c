@@ -170,7 +170,7 @@ static void encode_process(struct enc *c, const struct image_process *p)
     enc_i32(c, p->status);
     if (p->zombie)
         return;
-    enc_bool(c, p->dead_leader);
+    enc_bool(c, p->stopped);
     encode_credentials(c, p);
     enc_bool(c, p->tty);
     enc_u32(c, p->tty ? p->tty_file : IMAGE_NONE);

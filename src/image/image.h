@@ -191,9 +191,9 @@ enum { IMAGE_N_SIGNALS = 64, IMAGE_N_RLIMITS = 16 };
 
 struct image_process {
     int32_t pid, ppid, pgid, sid;
-    bool zombie;      /* has ended, not waited for: only the ids and `status` count */
-    int32_t status;   /* zombie: wait status */
-    bool dead_leader; /* not saved by this version; always false */
+    bool zombie;    /* has ended, not waited for: only the ids and `status` count */
+    int32_t status; /* zombie: wait status */
+    bool stopped;   /* by a stop signal: to be left stopped */
     uint32_t uid[4], gid[4]; /* real, effective, saved, file system */
     uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
     bool no_new_privs;

@@ -133,6 +133,12 @@ void arch_return_from_call(struct arch_regs *regs, long result)
     regs->r.orig_rax = -1;
 }
 
+void arch_set_restart(struct arch_regs *regs, long nr, long result)
+{
+    regs->r.rax = result;
+    regs->r.orig_rax = nr;
+}
+
 size_t arch_jump(uint8_t out[ARCH_JUMP_MAX], uint64_t entry, uint64_t target)
 {
     /* movabs $target, %r11; jmp *%r11: r11 is not preserved by calls anyway. */
