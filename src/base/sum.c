@@ -166,10 +166,8 @@ static int write_list(const struct sum_file *f, struct err *e)
     return io_create_file(f->dirfd, f->sum_name, text, used, e);
 }
 
-int sum_finish(struct sum_file *f, struct err *e)
+static int finish(struct sum_file *f, struct err *e)
 {
-    auto_sum struct sum_file *owned = f;
-
     if (f->failed)
         return err_set(e, ERR_FAILED, "%s: a chunk could not be written", f->name);
     if (fsync(f->fd) < 0)
@@ -177,6 +175,14 @@ int sum_finish(struct sum_file *f, struct err *e)
     if (io_close(&f->fd, e) < 0)
         return err_wrap(e, "%s", f->name);
     return write_list(f, e);
+}
+
+int sum_finish(struct sum_file *f, struct err *e)
+{
+    int rc = finish(f, e);
+
+    close_sum_file(f);
+    return rc;
 }
 
 void sum_abandon(struct sum_file *f)
@@ -263,6 +269,13 @@ struct list {
     size_t size, at, line;
 };
 
+static void free_list(struct list *list)
+{
+    free(list->text);
+}
+
+#define auto_list __attribute__((cleanup(free_list)))
+
 static bool is_digest(const char *text)
 {
     return strspn(text, "0123456789abcdef") >= SUM_DIGEST_SIZE - 1;
@@ -292,7 +305,7 @@ static int next_entry(struct list *list, struct entry *entry, struct err *e)
     return 1;
 }
 
-/* Reads and checks the whole list; the caller frees list->text. */
+/* Reads and checks the whole list; its text goes with it. */
 static int read_list(int dirfd, struct list *list, struct sum_info *info, struct err *e)
 {
     struct entry entry;
@@ -332,15 +345,13 @@ static int open_both(int dirfd, const char *name, struct list *list,
 int sum_inspect(int dirfd, const char *name, struct sum_info *info, struct err *e)
 {
     char own[256], sum_name[256];
-    struct list list = {.sum_name = sum_name};
+    auto_list struct list list = {.sum_name = sum_name};
     struct sum_info found;
-    auto_free char *text = NULL;
     auto_fd int fd = -1;
 
     if (set_names(own, sum_name, name, e) < 0)
         return -1;
     fd = open_both(dirfd, name, &list, &found, e);
-    text = list.text;
     if (fd < 0)
         return -1;
     *info = found;
@@ -380,15 +391,13 @@ int sum_check(int dirfd, const char *name, struct sum_info *info,
               sum_progress *progress, void *arg, struct err *e)
 {
     char own[256], sum_name[256];
-    struct list list = {.sum_name = sum_name};
+    auto_list struct list list = {.sum_name = sum_name};
     struct sum_info found;
-    auto_free char *text = NULL;
     auto_fd int fd = -1;
 
     if (set_names(own, sum_name, name, e) < 0)
         return -1;
     fd = open_both(dirfd, name, &list, &found, e);
-    text = list.text;
     if (fd < 0 || check_chunks(fd, name, found.size_bytes, &list, progress, arg, e) < 0)
         return -1;
     if (info)

@@ -77,7 +77,6 @@ static int append(struct store *s, const char *line, size_t size, struct err *e)
 void store_log(struct store *s, enum log_level level, const char *who, uint64_t epoch,
                const char *event, struct json_t *fields, const char *fmt, ...)
 {
-    auto_json json_t *owned = fields;
     auto_free char *body = NULL, *line = NULL;
     char text[1024];
     struct err why;
@@ -93,6 +92,7 @@ void store_log(struct store *s, enum log_level level, const char *who, uint64_t 
         line = NULL;
     if (size < 0 || append(s, line, size, &why) < 0)
         s->log_lost++;
+    json_decref(fields);
 }
 
 unsigned store_log_lost(const struct store *s)

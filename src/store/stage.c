@@ -234,21 +234,30 @@ static int publish(struct store_stage *stage, struct err *e)
     return -1;
 }
 
+/* Publishes as the header says; the stage stays the caller's. */
+static int publish_stage(struct store_stage *stage, const struct store_meta *meta,
+                         struct err *e)
+{
+    struct err late;
+
+    if (store_epoch_check(stage->store, stage->epoch, e) < 0)
+        return -1;
+    if (complete(stage, meta, e) < 0 || publish(stage, e) < 0)
+        return err_wrap(e, "%s: generation %ju", stage->store->path,
+                        (uintmax_t)stage->generation);
+    /* The generation is durable: that an old one stays longer is not its failure. */
+    if (store_prune(stage->store, stage->epoch, &late) < 0)
+        log_warning("older generations stay: %s", late.text);
+    return 0;
+}
+
 int store_publish(struct store_stage *stage, const struct store_meta *meta,
                   uint64_t *generation, struct err *e)
 {
-    auto_stage struct store_stage *owned = stage;
-    struct store *s = stage->store;
-    struct err late;
+    int rc = publish_stage(stage, meta, e);
 
-    if (store_epoch_check(s, stage->epoch, e) < 0)
-        return -1;
-    if (complete(stage, meta, e) < 0 || publish(stage, e) < 0)
-        return err_wrap(e, "%s: generation %ju", s->path, (uintmax_t)stage->generation);
-    if (generation)
+    if (rc == 0 && generation)
         *generation = stage->generation;
-    /* The generation is durable: that an old one stays longer is not its failure. */
-    if (store_prune(s, stage->epoch, &late) < 0)
-        log_warning("older generations stay: %s", late.text);
-    return 0;
+    store_stage_abandon(stage);
+    return rc;
 }

@@ -45,7 +45,7 @@ static inline void scratch_drop(struct scratch *s)
 static inline bool scratch_flip(int dirfd, const char *name, off_t at, int bit)
 {
     int fd = openat(dirfd, name, O_RDWR | O_CLOEXEC);
-    unsigned char c;
+    unsigned char c = 0;
     bool done = fd >= 0 && pread(fd, &c, 1, at) == 1;
 
     c ^= 1 << bit;

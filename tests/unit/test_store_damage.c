@@ -75,7 +75,7 @@ static void files_that_are_cut_missing_or_strange_are_found(void)
         CHECK_INT(unlinkat(dir, all_files[i], 0), 0);
         CHECK_INT(verify(&f, STORE_QUICK, &e), -1);
         CHECK_INT(e.kind, ERR_CORRUPT);
-        CHECK_HAS(e.text, all_files[i]);
+        CHECK(strstr(e.text, all_files[i]) != NULL);
         CHECK_INT(symlinkat("/etc/passwd", dir, all_files[i]), 0);
         CHECK_INT(verify(&f, STORE_QUICK, &e), -1);
         CHECK_INT(e.kind, ERR_CORRUPT);

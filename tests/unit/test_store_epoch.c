@@ -56,7 +56,7 @@ static void a_superseded_run_changes_nothing(void)
     struct store *old = fixture_open(&f, false, &(struct err){0});
     struct store_meta meta = fixture_meta();
     struct err e = {0};
-    struct store_stage *stage = store_stage_begin(old, 1, &e);
+    struct store_stage *stage;
     json_t *none = NULL;
     int status;
 
