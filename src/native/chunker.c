@@ -99,7 +99,8 @@ void chunker_add(struct chunker *c, const struct plan_extent *x,
         run.start = piece->start + from;
         run.size = done - from;
         if (run.size) {
-            memmove(c->raw + c->used, in + from, run.size);
+            if (c->raw + c->used != in + from)
+                memmove(c->raw + c->used, in + from, run.size);
             add_run(c, x->vma, &run);
         }
         if (done < piece->size)
