@@ -118,7 +118,8 @@ static void remove_job(struct sweep *s, const char *job, const char *task)
 
 static void sweep(struct sweep *s)
 {
-    auto_dir DIR *dir = fdopendir(dup(s->user_dir));
+    int fd = openat(s->user_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir))) {

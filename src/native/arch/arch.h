@@ -56,7 +56,8 @@ void arch_set_call_arg(struct arch_regs *regs, int n, uint64_t value);
 void arch_restart_call(struct arch_regs *regs, long nr);
 void arch_return_from_call(struct arch_regs *regs, long result);
 
-/* Makes the thread one that was interrupted in call `nr` with `result` (-ERESTART...). */
+/* Makes the thread one that was interrupted in call `nr` with `result` (-ERESTART...).
+ */
 void arch_set_restart(struct arch_regs *regs, long nr, long result);
 
 /* Bytes that make the function at `entry` of an old vDSO image jump to `target`.
