@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "job/client.h"
+#include "job/control.h"
+#include "job/ladder.h"
+#include "job/record.h"
+#include "job/state.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* As a shell ends when it cannot execute a command. */
+enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+/* Tells a run of the same job on this host that it is superseded and waits until its
+ * copy is gone: two copies must not write to the same files. */
+int supervisor_take_epoch(struct supervisor *s, struct err *e)
+{
+    char socket_name[CONTROL_NAME_SIZE];
+    struct store_epoch before;
+    struct err none = {0};
+    struct utsname here;
+    bool had_one = store_epoch_current(s->config->store, &before, &none) == 0;
+
+    s->control = control_open(socket_name, e);
+    if (!s->control)
+        return -1;
+    if (uname(&here) < 0)
+        return err_sys(e, "ask for this host's name");
+    /* Whoever looks for the supervisor compares with its own uname(2); config->host is
+     * the name that people and Grid Engine use. */
+    if (store_epoch_take(s->config->store, here.nodename, getpid(), socket_name,
+                         &s->events.epoch, e) < 0)
+        return -1;
+    if (had_one)
+        client_dislodge(&before);
+    return 0;
+}
+
+static int restart_job(struct supervisor *s, struct err *e)
+{
+    struct ladder_result result;
+
+    if (ladder_restart(s->config, &s->events, &result, e) < 0)
+        return -1;
+    if (!result.job)
+        return 0;
+    s->engine = result.engine;
+    s->job = result.job;
+    event_tell(&s->events, "restarted", event_generation(result.generation),
+               "restarted from generation %" PRIu64, result.generation);
+    return 0;
+}
+
+static void write_record(struct supervisor *s)
+{
+    struct err e = {0};
+    json_t *record = record_make(s->config, &e);
+
+    if (!record || store_job_write(s->config->store, s->events.epoch, record, &e) < 0)
+        event_log(&s->events, LOG_WARNING, "warning", NULL, "job.json: %s", e.text);
+    json_decref(record);
+}
+
+static void warn_of_engine(struct supervisor *s)
+{
+    struct err e = {0};
+
+    if (s->engine->probe(&e) < 0)
+        event_log(&s->events, LOG_WARNING, "warning", NULL,
+                  "checkpoints will not be possible: %s", e.text);
+}
+
+/* As a shell does it: a line on stderr, and a status. */
+static void not_executable(struct supervisor *s, const struct err *e)
+{
+    int code = e->sys == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+
+    fprintf(stderr, "qckpt: %s\n", e->text);
+    event_log(&s->events, LOG_ERROR, "ended", json_pack("{s:i}", "status", code), "%s",
+              e->text);
+    supervisor_over(s, JOB_ENDED, W_EXITCODE(code, 0));
+}
+
+static int launch_job(struct supervisor *s, struct err *e)
+{
+    const struct job_config *c = s->config;
+    const struct engine_launch how = {.path = c->path,
+                                      .argv = c->argv,
+                                      .envp = c->envp,
+                                      .stdio = {0, 1, 2},
+                                      .take_tty = s->args->take_tty,
+                                      .mask = s->args->inherited.mask,
+                                      .ignored = s->args->inherited.ignored};
+
+    write_record(s);
+    warn_of_engine(s);
+    s->job = s->engine->launch(&how, e);
+    if (s->job) {
+        event_log(&s->events, LOG_INFO, "launched", NULL, "launched %s", c->path);
+        return 0;
+    }
+    if (e->kind != ERR_SYS)
+        return -1;
+    not_executable(s, e);
+    return 0;
+}
+
+/* A file size limit is the job's; our images may be larger. */
+static void lift_own_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
+}
+
+int supervisor_start(struct supervisor *s, struct err *e)
+{
+    struct err none = {0};
+    int code;
+
+    if (store_done_read(s->config->store, &code, NULL, &none) == 0) {
+        event_tell(&s->events, "ended", json_pack("{s:i}", "status", code),
+                   "the job has ended before, with status %d", code);
+        supervisor_over(s, JOB_ENDED, W_EXITCODE(code, 0));
+        return 0;
+    }
+    if (none.kind != ERR_NOTHING)
+        event_log(&s->events, LOG_WARNING, "warning", NULL, "completion record: %s",
+                  none.text);
+    if (restart_job(s, e) < 0)
+        return -1;
+    if (!s->job && !s->config->may_launch)
+        return err_set(e, ERR_NOTHING, "%s holds no checkpoint to restart from",
+                       store_path(s->config->store));
+    if (!s->job && launch_job(s, e) < 0)
+        return -1;
+    lift_own_limits();
+    return 0;
+}
