@@ -82,7 +82,8 @@ static void not_executable(struct supervisor *s, const struct err *e)
 {
     int code = e->sys == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 
-    fprintf(stderr, "qckpt: %s\n", e->text);
+    if (!s->config->tell_stderr) /* else event_log does */
+        fprintf(stderr, "qckpt: %s\n", e->text);
     event_log(&s->events, LOG_ERROR, "ended", json_pack("{s:i}", "status", code), "%s",
               e->text);
     supervisor_over(s, JOB_ENDED, W_EXITCODE(code, 0));
