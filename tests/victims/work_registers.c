@@ -25,7 +25,13 @@ static long double extended(long double x)
     return x;
 }
 
-__attribute__((optimize("O3"))) static float vectors(float seed)
+#ifdef __clang__
+#define VECTORISED
+#else
+#define VECTORISED __attribute__((optimize("O3")))
+#endif
+
+VECTORISED static float vectors(float seed)
 {
     float v[64];
     float sum = 0;
@@ -41,7 +47,7 @@ __attribute__((optimize("O3"))) static float vectors(float seed)
 }
 
 #ifndef __clang__
-__attribute__((target("avx2,fma"), optimize("O3"))) static double wide(double seed)
+__attribute__((target("avx2,fma"))) VECTORISED static double wide(double seed)
 {
     double v[32];
     double sum = 0;
