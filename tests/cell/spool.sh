@@ -16,7 +16,7 @@ ignore_fqdn             false
 spooling_method         classic
 spooling_lib            libspoolc
 spooling_params         $common;/srv/qmaster
-binary_path             $bin
+binary_path             $SGE_ROOT/bin
 qmaster_spool_dir       /srv/qmaster
 security_mode           none
 listener_threads        2
@@ -28,6 +28,8 @@ export SGE_ROOT=$SGE_ROOT SGE_CELL=$SGE_CELL SGE_QMASTER_PORT=$SGE_QMASTER_PORT
 export SGE_EXECD_PORT=$SGE_EXECD_PORT SGE_CLUSTER_NAME=$SGE_CLUSTER_NAME PATH=$bin:\$PATH
 S
 
+# Job numbers that are easy to tell from other numbers.
+echo 4710 >/srv/qmaster/jobseqnum
 "$bin/spoolinit" classic libspoolc "$common;/srv/qmaster" init
 sed -e 's|^execd_spool_dir.*|execd_spool_dir /srv/local/spool|' \
     -e 's|^mailer.*|mailer /bin/true|' \

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
+#
+# What the cell tests have in common. Each script has its own cell:
+#
+#   . "${0%/*}/lib.sh"
+#   cell_begin                    up, with the project from BUILD (environment)
+#   id=$(submit NAME [QSUB-OPTION...] COMMAND...)
+#   ...
+#   done_testing
+#
+# The job's output is $shared/NAME.out. Before the first migration `reference NAME
+# COMMAND...` starts the same command by itself; `continued NAME...` waits for it and
+# compares.
+set -u
+
+cell_source=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$cell_source/../lib/tap.sh"
+cell_build=${BUILD:?the build directory}
+cell_dir=$cell_build/tests/cell/$(basename "$0" .t).cell
+shared=$cell_dir/srv/shared
+ckpt=$cell_dir/srv/ckpt
+work=$cell_dir/test
+
+# No command of the cell takes longer, and a test must not hang on one that does.
+cell() {
+    timeout -k 5 60 "$cell_source/cell" -d "$cell_dir" "$@"
+}
+
+cell_begin() {
+    local reason
+    reason=$(cell check 2>&1) || skip_all cell "$reason"
+    trap cell_end EXIT
+    trap 'exit 1' INT TERM HUP
+    cell up "$cell_build" | sed 's/^/# /'
+    [ "${PIPESTATUS[0]}" -eq 0 ] || bail_out "the cell does not come up"
+    mkdir -p "$work"/{log,reference} "$shared/jobs"
+    cp "$cell_source"/jobs/*.{sh,py} "$cell_build"/tests/cell/threads "$shared/jobs/"
+    chmod -R a+rX "$shared/jobs"
+}
+
+cell_end() {
+    local status=$?
+    trap - EXIT
+    if [ "$status" -ne 0 ]; then
+        show_logs
+        cell logs | tail -n 60 | sed 's/^/# /'
+    fi
+    [ -n "${KEEP_CELL-}" ] || cell down
+    exit "$status"
+}
+
+show_logs() {
+    local log
+    save_logs
+    for log in "$work"/log/*; do
+        [ -e "$log" ] && echo "# == ${log##*/}" && sed 's/^/# /' "$log"
+    done
+}
+
+### Jobs ########################################################################
+
+# Prints the job's number. Options go before the command, as for qsub.
+submit() {
+    local name=$1
+    shift
+    cell as-user qsub -terse -N "$name" -j y -o "/srv/shared/$name.out" "$@" | sed 's/[.:].*//'
+}
+
+# With the checkpoint environment.
+submit_ckpt() {
+    local name=$1
+    shift
+    submit "$name" -ckpt qckpt "$@"
+}
+
+declare -A reference_pid=()
+
+# What the command prints when nobody disturbs it.
+reference() {
+    local name=$1
+    shift
+    (cell as-user "$@" >"$work/reference/$name" 2>&1) &
+    reference_pid[$name]=$!
+}
+
+# state JOB [TASK]: the letters of qstat, nothing when the job is gone. A pending
+# array shows its tasks as a range.
+state() {
+    cell as-user qstat -u '*' | awk -v job="$1" -v task="${2-}" '
+        $1 == job && (task == "" || $NF == task) { print $5; exit }'
+}
+
+# host_of JOB [TASK]
+host_of() {
+    cell as-user qstat -u '*' -s rs | awk -v job="$1" -v task="${2-}" '
+        $1 == job && (task == "" || $NF == task) { sub(/.*@/, "", $8); print $8; exit }'
+}
+
+is_running() {
+    [ "$(state "$@")" = r ] || [ "$(state "$@")" = Rr ]
+}
+
+is_gone() {
+    ! cell as-user qstat -j "$1" >/dev/null 2>&1
+}
+
+output_lines() {
+    grep -c '^step' "$shared/$1.out" 2>/dev/null || :
+}
+
+has_steps() {
+    [ "$(output_lines "$1")" -ge "$2" ]
+}
+
+# steps NAME N: waits until the job has done N steps.
+steps() {
+    wait_until 30 has_steps "$@"
+}
+
+accounting() {
+    cell as-user qacct -j "$1" 2>/dev/null | awk -v key="$2" '$1 == key { value = $2 } END { print value }'
+}
+
+has_accounting() {
+    [ -n "$(accounting "$1" exit_status)" ]
+}
+
+### The store ###################################################################
+
+# store JOB [TASK]: the job's directory.
+store() {
+    echo "$ckpt/geuser/$1.${2-1}"
+}
+
+# The log goes away with the job's directory: every look at it keeps a copy.
+save_logs() {
+    local log name
+    for log in "$ckpt"/geuser/*/log.jsonl; do
+        name=${log%/log.jsonl}
+        [ -e "$log" ] && cp "$log" "$work/log/${name##*/}" 2>/dev/null
+    done
+    return 0
+}
+
+# events JOB[.TASK] EVENT: prints the lines of the event.
+events() {
+    local job=$1
+    case $job in *.*) ;; *) job=$job.1 ;; esac
+    save_logs
+    grep -E "\"event\": ?\"$2\"" "$work/log/$job" 2>/dev/null
+}
+
+# has_event JOB[.TASK] EVENT [COUNT]
+has_event() {
+    [ "$(events "$1" "$2" | wc -l)" -ge "${3-1}" ]
+}
+
+generations() {
+    find "$(store "$@")/gen" -mindepth 1 -maxdepth 1 -name '[0-9]*' 2>/dev/null | sort
+}
+
+has_generations() {
+    [ "$(generations "$1" | wc -l)" -ge "$2" ]
+}
+
+### Tests #######################################################################
+
+# continued NAME JOB [TASK]: the job ends, it did so as the undisturbed run did, and it
+# was never begun again.
+continued() {
+    local name=$1 job=$2
+    ok "$name ends" wait_until 90 is_gone "$job"
+    same_output "$name"
+    wait_until 10 has_accounting "$job"
+    is "$name: exit status" "$(accounting "$job" exit_status)" 0
+}
+
+same_output() {
+    local name=$1
+    wait "${reference_pid[$name]}" || not_ok "$name: the undisturbed run" "failed"
+    same_file "$name: output as undisturbed" "$shared/$name.out" "$work/reference/$name"
+}

@@ -1,0 +1,175 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A job does not notice the starter: every form of submission prints, and ends with, the
+# same as in a queue without a starter_method; with and without a checkpoint environment.
+. "${0%/*}/lib.sh"
+cell_begin
+
+jobs=/srv/shared/jobs
+local_jobs=$shared/jobs
+
+# The queue's shell_start_mode counts, so there are two pairs: all.q and direct.q, and
+# the same for scripts that the shell reads from its standard input.
+# direct.q and stdin-direct.q have no starter.
+make_queue() {
+    cell as-manager sh -c "qconf -sq all.q | sed -e 's/^qname.*/qname $1/' \
+        -e 's|^starter_method.*|starter_method $2|' \
+        -e 's/^shell_start_mode.*/shell_start_mode $3/' >/tmp/$1 && qconf -Aq /tmp/$1"
+}
+starter=/srv/prefix/libexec/qckpt/qckpt-starter
+{
+    make_queue direct.q NONE unix_behavior
+    make_queue stdin.q $starter script_from_stdin
+    make_queue stdin-direct.q NONE script_from_stdin
+} >"$work/queues.log" 2>&1 || diag "$(cat "$work/queues.log")"
+
+cat >"$local_jobs/script.sh" <<'S'
+#!/bin/bash
+echo "script $# [$1] [$2] [$3] name ${0##*/}" | sed 's/[0-9]*$//'
+shopt -q login_shell && echo login
+exec /srv/shared/jobs/witness.py "$@" </dev/null
+S
+cat >"$local_jobs/bare.sh" <<'S'
+echo "bare ${BASH_VERSION:+bash} $#"
+exec /srv/shared/jobs/witness.py "$@" </dev/null
+S
+cat >"$local_jobs/input.sh" <<'S'
+read -r line
+echo "next line of the script: $line"
+read is eaten
+exec /srv/shared/jobs/witness.py "$@"
+one more line
+S
+printf '#!/usr/bin/python3 -B\nimport sys\nprint(sys.argv[1:], sys.flags.dont_write_bytecode)\n' \
+    >"$local_jobs/python-script"
+printf '#!/nowhere/interpreter\n' >"$local_jobs/no-interpreter"
+printf '#!/bin/sh\nkill -SEGV $$\n' >"$local_jobs/segv.sh"
+printf '#!/bin/sh\nkill -TERM $$\n' >"$local_jobs/term.sh"
+printf '#!/bin/sh\nexit 3\n' >"$local_jobs/three.sh"
+printf '#!/bin/sh\nexit 100\n' >"$local_jobs/hundred.sh"
+cat >"$local_jobs/again.sh" <<'S'
+#!/bin/sh
+mark=/srv/shared/again.$JOB_NAME
+[ -e "$mark" ] && echo second && exit 0
+echo first && touch "$mark" && exit 99
+S
+chmod +x "$local_jobs"/{script.sh,python-script,no-interpreter,segv.sh,term.sh,three.sh,again.sh}
+
+form_names=()
+declare -A form_command=() form_queue=()
+
+# form NAME QUEUE QSUB-ARGUMENT...
+form() {
+    local name=$1
+    form_names+=("$name")
+    form_queue[$name]=$2
+    shift 2
+    form_command[$name]=$(printf '%q ' "$@")
+}
+
+form script all $jobs/script.sh "two words" "" "a'b\"c\$d*"
+form bare all $jobs/bare.sh 1 2
+form bare-sh all -S /bin/sh $jobs/bare.sh 1
+form python all $jobs/python-script "two words" ""
+form piped all "<" script.sh
+form cwd all -cwd $jobs/script.sh
+form env all -v "TEXT=two words" $jobs/script.sh
+form binary all -b y $jobs/witness.py "two words" "" "a'b\"c\$d*"
+form binary-no-shell all -b y -shell n $jobs/witness.py "two words" "" "a'b\"c\$d*"
+form binary-path all -b y python3 $jobs/witness.py 1
+form binary-relative all -b y -wd $jobs ./witness.py 1
+form binary-input all -b y -i $jobs/bare.sh $jobs/witness.py
+form binary-missing all -b y $jobs/does-not-exist
+form input all -i $jobs/bare.sh -b y cat
+form terminal all -pty y $jobs/bare.sh 1
+form no-interpreter all $jobs/no-interpreter
+form no-interpreter-binary all -b y $jobs/no-interpreter
+form three all $jobs/three.sh
+form segv all $jobs/segv.sh
+form term all -b y $jobs/term.sh
+form hundred all $jobs/hundred.sh
+form again all -r y $jobs/again.sh
+form array all -t 2-4:2 $jobs/script.sh 1
+form stdin stdin $jobs/input.sh "two words" ""
+form stdin-bang stdin $jobs/script.sh 1
+form stdin-binary stdin -b y $jobs/three.sh 1
+form errors all -e /srv/shared/errors.err -b y ls /nowhere
+
+queue_of() {
+    case $1-$2 in
+    all-direct) echo direct.q ;;
+    all-*) echo all.q ;;
+    stdin-direct) echo stdin-direct.q ;;
+    stdin-*) echo stdin.q ;;
+    esac
+}
+
+declare -A id=()
+ways="direct starter ckpt"
+
+# One script on the master submits everything and prints the numbers.
+submissions() {
+    local name way options command input
+    for name in "${form_names[@]}"; do
+        for way in $ways; do
+            options= input=/dev/null command=${form_command[$name]}
+            [ $way != ckpt ] || options="-ckpt qckpt"
+            case $command in
+            "\\< "*) input=$jobs/${command#* } command= ;;
+            esac
+            # shellcheck disable=SC2016
+            echo "echo $name.$way \$(qsub -terse -N f-$name-$way -j y $options \
+                -o '/srv/shared/$name.$way.\$TASK_ID' \
+                -q $(queue_of "${form_queue[$name]}" $way) $command <$input 2>&1)"
+        done
+    done
+}
+while read -r what number; do
+    id[$what]=${number%%[.:]*}
+done < <(submissions | cell as-user bash)
+
+# Ended, or in an error state and waiting for somebody to look.
+settled() {
+    cell as-user qstat -u '*' | awk 'NR > 2 && $5 !~ /E/ { found = 1 } END { exit found }'
+}
+ok "all jobs end" wait_until 90 settled || diag "$(cell as-user qstat)"
+
+# How the job ended, as Grid Engine saw it: for each of its runs and tasks. accounting(5)
+end_of() {
+    awk -F: -v job="$1" '$6 == job { print "task", $36, "failed", $12, "status", $13 }' \
+        "$cell_dir/srv/ge/cell/common/accounting" | sort
+    echo "state $(awk -v job="$1" '$1 == job { print $5 }' "$work/qstat")"
+}
+output_of() {
+    local file
+    for file in "$shared/$1".*; do
+        [ -e "$file" ] && echo "== ${file##*.}" &&
+            sed -e 's|/spool/n[123]/|/spool/HOST/|g' -e "s/${id[$1]}/ID/g" "$file"
+    done
+}
+
+# The accounting file is written once a second.
+sleep 1.5
+cell as-user qstat >"$work/qstat"
+for name in "${form_names[@]}"; do
+    for way in starter ckpt; do
+        is "$name, $way: output" "$(output_of "$name.$way")" "$(output_of "$name.direct")"
+        is "$name, $way: end" "$(end_of "${id[$name.$way]}")" "$(end_of "${id[$name.direct]}")"
+    done
+done
+
+for terminal in n y; do
+    for queue in direct.q all.q; do
+        cell as-user qrsh -q $queue -pty $terminal $jobs/witness.py "two words" "" \
+            </dev/null >"$shared/qrsh-$terminal.$queue.1" 2>&1
+        echo "status $?" >>"$shared/qrsh-$terminal.$queue.1"
+        id[qrsh-$terminal.$queue]=none
+    done
+    is "qrsh -pty $terminal" "$(output_of qrsh-$terminal.all.q)" "$(output_of qrsh-$terminal.direct.q)"
+done
+for queue in direct.q all.q; do
+    cell as-user qrsh -q $queue $jobs/three.sh </dev/null >/dev/null 2>&1
+    is "qrsh: exit status in $queue" $? 3
+done
+
+done_testing
