@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "native/pagemap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,22 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Bits of an entry: Documentation/admin-guide/mm/pagemap.rst. */
-#define PM_PRESENT (UINT64_C(1) << 63)
-#define PM_SWAPPED (UINT64_C(1) << 62)
-#define PM_FILE (UINT64_C(1) << 61)
-/* Linux 6.15: MADV_GUARD_INSTALL; such a page has no content and cannot be read. */
-#define PM_GUARD (UINT64_C(1) << 58)
-
-enum { PAGEMAP_BATCH = 1 << 14 };
-
 /* What a search works on. */
 struct search {
     struct plan *plan;
     const struct image *img;
     const struct writer_source *source;
     uint32_t source_index;
-    uint64_t *entries; /* PAGEMAP_BATCH */
+    uint32_t vma; /* being searched */
 };
 
 static struct plan_extent *new_extent(struct search *s, uint64_t start, uint64_t size)
@@ -58,58 +50,32 @@ static int add_extent(struct search *s, uint32_t vma, uint64_t start, uint64_t s
     return 0;
 }
 
-/* Adds pages one by one; those that touch become one extent. */
-static int add_page(struct search *s, uint32_t vma, uint64_t start, struct err *e)
+/* What the page map knows; neighbours become one extent. */
+static int add_pages(void *arg, uint64_t start, uint64_t end, struct err *e)
 {
+    struct search *s = arg;
     struct plan *plan = s->plan;
     struct plan_extent *last =
         plan->n_extents ? &plan->extents[plan->n_extents - 1] : NULL;
 
-    if (!last || last->source != s->source_index || last->vma != vma ||
+    if (!last || last->source != s->source_index || last->vma != s->vma ||
         last->start + last->size != start)
-        return add_extent(s, vma, start, s->img->page_size, e);
-    last->size += s->img->page_size;
-    plan->total += s->img->page_size;
+        return add_extent(s, s->vma, start, end - start, e);
+    last->size += end - start;
+    plan->total += end - start;
     return 0;
-}
-
-/* Private to the process: there and not a page of the file. */
-static bool is_private_page(uint64_t entry)
-{
-    return (entry & (PM_PRESENT | PM_SWAPPED)) && !(entry & (PM_FILE | PM_GUARD));
-}
-
-/* Reads up to n entries from `address` on; the number read, 0 when the memory is gone.
- */
-static ssize_t read_entries(struct search *s, uint64_t address, size_t n)
-{
-    ssize_t size;
-
-    do
-        size = pread(s->source->pagemap_fd, s->entries, n * sizeof(*s->entries),
-                     address / s->img->page_size * sizeof(*s->entries));
-    while (size < 0 && errno == EINTR);
-    return size < 0 ? -1 : size / (ssize_t)sizeof(*s->entries);
 }
 
 static int search_pagemap(struct search *s, uint32_t vma, const struct image_vma *v,
                           struct err *e)
 {
-    uint64_t page_size = s->img->page_size;
+    struct pagemap_search search = {.fd = s->source->pagemap_fd,
+                                    .page_size = s->img->page_size,
+                                    .found = add_pages,
+                                    .arg = s};
 
-    for (uint64_t at = v->start; at < v->end;) {
-        uint64_t left = (v->end - at) / page_size;
-        ssize_t n = read_entries(s, at, left < PAGEMAP_BATCH ? left : PAGEMAP_BATCH);
-
-        if (n < 0)
-            return err_sys(e, "read the page map at %" PRIx64, at);
-        if (n == 0)
-            return err_set(e, ERR_GONE, "its memory is gone: it has ended");
-        for (ssize_t i = 0; i < n; i++, at += page_size)
-            if (is_private_page(s->entries[i]) && add_page(s, vma, at, e) < 0)
-                return -1;
-    }
-    return 0;
+    s->vma = vma;
+    return pagemap_search(&search, v->start, v->end, e);
 }
 
 static bool is_saved(const struct image_vma *v)
@@ -224,19 +190,25 @@ static int search_source(struct search *s, struct err *e)
 int plan_make(struct plan *plan, const struct image *img,
               const struct writer_source *sources, uint32_t n_sources, struct err *e)
 {
-    auto_free uint64_t *entries = calloc(PAGEMAP_BATCH, sizeof(*entries));
-
-    if (!entries)
-        return err_set(e, ERR_FAILED, "out of memory");
     for (uint32_t i = 0; i < n_sources; i++) {
-        struct search s = {.plan = plan,
-                           .img = img,
-                           .source = &sources[i],
-                           .source_index = i,
-                           .entries = entries};
+        struct search s = {
+            .plan = plan, .img = img, .source = &sources[i], .source_index = i};
 
         if (search_source(&s, e) < 0)
             return -1;
+    }
+    return 0;
+}
+
+int plan_check_alive(const struct image *img, const struct writer_source *sources,
+                     uint32_t n_sources, struct err *e)
+{
+    for (uint32_t i = 0; i < n_sources; i++) {
+        const struct writer_source *s = &sources[i];
+
+        if (s->owner == IMAGE_OWNER_PROCESS && s->pagemap_fd >= 0 &&
+            pagemap_check_alive(s->pagemap_fd, e) < 0)
+            return err_wrap(e, "process %d", img->processes[s->index].pid);
     }
     return 0;
 }

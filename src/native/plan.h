@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Which memory of a stopped job has to be read, found without reading it: private
- * memory by /proc/PID/pagemap, objects by their holes.
+ * memory by its page map, objects by their holes.
  */
 #ifndef NATIVE_PLAN_H
 #define NATIVE_PLAN_H
@@ -31,6 +31,11 @@ struct plan {
 /* Adds the extents of all sources. ERR_GONE: a process ended meanwhile. */
 int plan_make(struct plan *plan, const struct image *img,
               const struct writer_source *sources, uint32_t n_sources, struct err *e);
+
+/* ERR_GONE when a process ended. To be asked once more when all is read: the memory of
+ * one that the kernel kills for want of memory becomes empty before it is gone. */
+int plan_check_alive(const struct image *img, const struct writer_source *sources,
+                     uint32_t n_sources, struct err *e);
 void plan_free(struct plan *plan);
 
 #endif

@@ -122,7 +122,8 @@ static int write_all(struct child *c, struct err *e)
     if (plan_make(&plan, c->img, c->sources, c->n_sources, e) < 0)
         return -1;
     c->report.total_bytes = plan.total;
-    if (write_memory(c, &plan, &index, e) < 0)
+    if (write_memory(c, &plan, &index, e) < 0 ||
+        plan_check_alive(c->img, c->sources, c->n_sources, e) < 0)
         return -1;
     img.chunks = index.chunks;
     img.n_chunks = index.n_chunks;
@@ -145,6 +146,8 @@ static void reset_signals(void)
         signal(i, SIG_DFL);
     /* The end of the supervisor ends the writer, but not in the middle of a report. */
     signal(SIGPIPE, SIG_IGN);
+    /* A limit on the size of files (h_fsize of the queue) is an error of write(2). */
+    signal(SIGXFSZ, SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
