@@ -285,8 +285,8 @@ static int install_files(const struct setup *s, uint32_t process, struct err *e)
         return err_sys(e, "list descriptors");
     keep[n++] = s->report_fd;
     for (uint32_t i = 0; i < s->img->n_objects; i++)
-        if (s->files.objects[i] >= 0)
-            keep[n++] = s->files.objects[i];
+        if (s->object_fd[i] >= 0)
+            keep[n++] = s->object_fd[i];
     backing_keep(&s->backing, s->img, p, keep, &n);
     keep[n] = -1;
     rc = files_restore_install(&s->files, process, keep, e);
