@@ -209,7 +209,7 @@ _Noreturn void init_run(struct setup *s)
     struct err e = {0};
     pid_t replica;
 
-    stub_block_signals();
+    spawn_block_signals();
     die_with_parent(s);
     setsid();
     prctl(PR_SET_NAME, "qckpt-init");

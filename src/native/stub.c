@@ -28,13 +28,6 @@
 
 enum { KERNEL_SIGSET_SIZE = 8 };
 
-void stub_block_signals(void)
-{
-    uint64_t all = ~0ull;
-
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, KERNEL_SIGSET_SIZE);
-}
-
 static _Noreturn void fail(const struct setup *s, const char *who, struct err *e)
 {
     err_wrap(e, "%s %d of the job", who, getpid());
