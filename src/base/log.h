@@ -8,6 +8,11 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+/* <syslog.h> defines the same names with other values. */
+#ifdef LOG_INFO
+#error "base/log.h and syslog.h cannot be included together"
+#endif
+
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* Receives every line at or above the level; `arg` is what log_to was given. */

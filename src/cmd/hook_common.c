@@ -3,12 +3,12 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "cmd/hook_syslog.h"
 #include "job/job.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,10 +16,12 @@ enum { TIMEOUT_DEFAULT_S = 3600, STATUS_TIMEOUT_S = 2 };
 
 void hook_report(const struct hook *h, const struct err *e)
 {
-    openlog(h->name, LOG_PID, LOG_USER);
-    syslog(LOG_WARNING, "job %s.%s of uid %u: %s", h->job.job[0] ? h->job.job : "?",
-           h->job.task[0] ? h->job.task : "?", (unsigned)geteuid(), e->text);
-    closelog();
+    char text[1536];
+
+    snprintf(text, sizeof(text), "job %s.%s of uid %u: %s",
+             h->job.job[0] ? h->job.job : "?", h->job.task[0] ? h->job.task : "?",
+             (unsigned)geteuid(), e->text);
+    hook_syslog(h->name, text);
 }
 
 static bool is_pe_task(const struct ge_job *job)
