@@ -82,7 +82,6 @@ form binary-input all -b y -i $jobs/bare.sh $jobs/witness.py
 form binary-missing all -b y $jobs/does-not-exist
 form input all -i $jobs/bare.sh -b y cat
 form terminal all -pty y $jobs/bare.sh 1
-form no-interpreter all $jobs/no-interpreter
 form no-interpreter-binary all -b y $jobs/no-interpreter
 form three all $jobs/three.sh
 form segv all $jobs/segv.sh
@@ -158,13 +157,26 @@ for name in "${form_names[@]}"; do
     done
 done
 
+# Without a starter Grid Engine itself finds that the script cannot be executed. A
+# starter cannot say so, but the job must not be lost: the error state, both times.
+for way in $ways; do
+    job=$(submit "no-interpreter.$way" -q "$(queue_of all $way)" \
+        $([ $way != ckpt ] || echo "-ckpt qckpt") $jobs/no-interpreter)
+    ok "no-interpreter, $way: waits for a person" wait_until 20 eval '[ "$(state $job)" = Eqw ]'
+done
+
+# qrsh needs a terminal to offer one: script(1) makes it.
 for terminal in n y; do
     for queue in direct.q all.q; do
-        cell as-user qrsh -q $queue -pty $terminal $jobs/witness.py "two words" "" \
-            </dev/null >"$shared/qrsh-$terminal.$queue.1" 2>&1
-        echo "status $?" >>"$shared/qrsh-$terminal.$queue.1"
+        command="timeout --foreground 20 $cell_source/cell -d $cell_dir as-user qrsh -q $queue \
+            -pty $terminal $jobs/witness.py 'two words' '' && echo status \$?"
+        case $terminal in
+        n) sh -c "$command" </dev/null ;;
+        y) script -qec "$command" /dev/null < <(sleep 5) ;;
+        esac >"$shared/qrsh-$terminal.$queue.1" 2>&1
         id[qrsh-$terminal.$queue]=none
     done
+    ok "qrsh -pty $terminal runs" grep -a "^status 0" "$shared/qrsh-$terminal.direct.q.1"
     is "qrsh -pty $terminal" "$(output_of qrsh-$terminal.all.q)" "$(output_of qrsh-$terminal.direct.q)"
 done
 for queue in direct.q all.q; do

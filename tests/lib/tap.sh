@@ -64,6 +64,8 @@ ok() {
 is() {
     if [ "$2" = "$3" ]; then
         pass "$1"
+    elif [[ $2$3 = *$'\n'* ]]; then
+        same_file "$1" <(echo "$2") <(echo "$3")
     else
         not_ok "$1" "got:    $2" && diag "wanted: $3"
     fi
