@@ -42,7 +42,8 @@ int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
     return -1;
 }
 
-static int set_with_errno(struct err *e, int code, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static int
+set_with_errno(struct err *e, int code, const char *fmt, va_list ap)
 {
     size_t used;
 

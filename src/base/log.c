@@ -29,7 +29,8 @@ const char *log_level_name(enum log_level level)
     return names[level];
 }
 
-static void log_line(enum log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_line(enum log_level level,
+                                                           const char *fmt, va_list ap)
 {
     char line[2048];
 

@@ -43,12 +43,12 @@ static inline void scope_closedir(DIR **d)
 
 /* Defines the cleanup function for `auto_NAME`: SCOPE_DEFINE(store, struct store *,
  * store_close) lets a header say `#define auto_store SCOPE_USE(store)`. */
-#define SCOPE_DEFINE(name, type, release)    \
-    static inline void scope_##name(type *p) \
-    {                                        \
-        if (*p)                              \
-            release(*p);                     \
-    }                                        \
+#define SCOPE_DEFINE(name, type, release)                            \
+    __attribute__((unused)) static inline void scope_##name(type *p) \
+    {                                                                \
+        if (*p)                                                      \
+            release(*p);                                             \
+    }                                                                \
     struct scope_##name##_needs_semicolon
 #define SCOPE_USE(name) __attribute__((cleanup(scope_##name)))
 

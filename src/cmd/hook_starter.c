@@ -55,7 +55,8 @@ static void starter_close(struct starter *s)
 }
 
 /* On the job's stderr, and in its event log when there is one. */
-static void tell(struct starter *s, enum log_level level, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void
+tell(struct starter *s, enum log_level level, const char *fmt, ...)
 {
     char text[1536];
     va_list ap;
