@@ -4,7 +4,8 @@
  *
  * Descriptors that point at one open file description (kcmp(2) KCMP_FILE) share one
  * image_file. What a kind of file needs beyond the common fields it keeps in
- * image_file.detail, encoded by image/codec.h and specified in doc/format/image.md.
+ * image_file.detail, encoded by image/codec.h and specified in
+ * doc/format/image-files.md.
  */
 #ifndef NATIVE_FILES_FILES_H
 #define NATIVE_FILES_FILES_H
@@ -59,6 +60,11 @@ int files_save_object(struct files_save *s, const struct files_mapping *m,
  * it must be read through a mapping instead. Owned by `s`. */
 int files_save_object_fd(const struct files_save *s, uint32_t object);
 
+/* The job's pseudo-terminal slave that is the terminal `tty_nr` of /proc/PID/stat:
+ * index into img->files. IMAGE_NONE when the job has no descriptor of it, or when its
+ * other end is outside the job. After files_save_end. */
+uint32_t files_save_tty(const struct files_save *s, uint32_t tty_nr);
+
 /* A job stopped at its image is about to be killed: lets its listening ports and
  * connections go without waiting states (SO_LINGER 0), so that they can be made again.
  */
@@ -71,21 +77,30 @@ struct files_restore {
     int stdio[3]; /* the new run's */
     int *pool;    /* [img->n_files]: a descriptor of each description, -1 = none */
     int *objects; /* [img->n_objects]: a descriptor of each object */
-    int first_fd; /* pool descriptors lie at or above this number */
+    int first_fd; /* in: 0 or the least number wanted; out: pool descriptors lie at or
+                   * above this number, the job's all below it */
 };
 
-/* Checks all details, makes objects (empty, of their size) and descriptions. Nothing
- * outside is changed that a failure would not leave as it was: files are cut in
- * files_restore_commit. */
+/* Checks all details, makes objects (empty, of their size) and descriptions, and
+ * allocates r->pool and r->objects (r->img, stdio and first_fd are the caller's to
+ * set). Raises the soft limit of open files of this process to the hard one. Nothing
+ * outside is changed that a failure would not leave as it was: files are cut and names
+ * of sockets are taken in files_restore_commit. Needs a /proc of this pid namespace. */
 int files_restore_open(struct files_restore *r, struct err *e);
 
+/* Closes the pool and the objects. */
+void files_restore_close(struct files_restore *r);
+
 /* In the process that will be `process`: puts the descriptors in place, adds what epoll
- * instances watch, sets owners and locks, closes all others but `keep` (-1 ends). */
+ * instances watch, sets owners and locks, closes all others but `keep` (-1 ends), which
+ * lie at or above r->first_fd. Comes after setsid and setpgid, when all processes
+ * exist. */
 int files_restore_install(const struct files_restore *r, uint32_t process,
                           const int *keep, struct err *e);
 
-/* The last step before the job runs: cuts the files that were open for writing to the
- * size they had. Reports what it cut. */
+/* The last step before the job runs, where files_restore_open was called and with its
+ * pool still open: cuts the files that were open for writing to the size they had,
+ * gives files and sockets their names back, starts timers. Logs what it cut. */
 int files_restore_commit(const struct files_restore *r, struct err *e);
 
 #endif

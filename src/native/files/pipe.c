@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Pipes, with and without a name, and what waits in them.
+ *
+ * One pipe may have several descriptions: two from pipe(2), more from opening
+ * /dev/fd/N. They are found by the pipe's inode.
+ */
+#include "base/err.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "image/codec.h"
+#include "native/files/kind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* What `detail` holds. All descriptions of one pipe have the same `id`; the first of
+ * them in the image has the queue. */
+struct pipe {
+    uint64_t id;
+    uint32_t capacity;
+    bool packets; /* some end has O_DIRECT: each write is a packet */
+    struct files_queue queue;
+};
+
+static void forget(void *notes)
+{
+    struct pipe *p = notes;
+
+    files_queue_free(&p->queue);
+    free(p);
+}
+
+static int decode(const struct image_file *file, struct pipe *out, struct err *e)
+{
+    struct dec d = {.data = file->detail.data, .size = file->detail.size};
+
+    *out = (struct pipe){.id = dec_u64(&d), .capacity = dec_u32(&d)};
+    out->packets = dec_u8(&d);
+    if (files_queue_decode(&d, &out->queue) == 0 && dec_end(&d, "pipe", e) == 0)
+        return 0;
+    files_queue_free(&out->queue);
+    return err_set(e, ERR_CORRUPT, "the record of a pipe is damaged");
+}
+
+/* ---- saving ---- */
+
+/* The queue is copied by tee(2) into a pipe of our own. */
+static int peek(const struct saved *known, struct pipe *p, int waiting, struct err *e)
+{
+    /* Pages in the copy are counted as in the original; a byte more in each read tells
+     * packets (O_DIRECT) apart by their ends. */
+    auto_free char *buffer = malloc(waiting + 1);
+    int ends[2], status = 0;
+    ssize_t n;
+
+    if (!buffer || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_sys(e, "what waits in a pipe");
+    auto_fd int from = ends[0];
+    auto_fd int to = ends[1];
+    if (fcntl(to, F_GETPIPE_SZ) < (int)p->capacity &&
+        fcntl(to, F_SETPIPE_SZ, p->capacity) < 0)
+        return err_sys(e, "a pipe of %u bytes", p->capacity);
+    if (tee(known->copy, to, INT_MAX, SPLICE_F_NONBLOCK) < waiting)
+        return err_sys(e, "process %d descriptor %d: copy what waits in it", known->pid,
+                       known->fd);
+    if (p->packets) {
+        while (status == 0 && (n = read(from, buffer, waiting + 1)) > 0)
+            status = files_queue_add(&p->queue, buffer, n);
+    } else {
+        size_t got = 0;
+
+        while ((n = read(from, buffer + got, waiting + 1 - got)) > 0)
+            got += n;
+        status = files_queue_add(&p->queue, buffer, got);
+    }
+    return status < 0 ? err_sys(e, "what waits in a pipe") : 0;
+}
+
+static int save(struct files_save *s, const struct found *f, uint32_t index,
+                struct err *e)
+{
+    struct saved *known = &s->files[index];
+    struct image_file *file = &s->img->files[index];
+    struct pipe *p = calloc(1, sizeof(*p));
+    int capacity;
+
+    if (!p)
+        return err_sys(e, "a pipe");
+    known->notes = p;
+    capacity = fcntl(known->copy, F_GETPIPE_SZ);
+    if (capacity < 0)
+        return err_sys(e, "process %d descriptor %d", f->pid, f->fd);
+    p->capacity = capacity;
+    p->id = f->st.st_ino;
+    if (file->kind == IMAGE_FILE_PIPE)
+        return 0;
+    if (!files_path_leads_to(f))
+        return files_refuse(f, e,
+                            "%s, a named pipe that was removed: only one that still "
+                            "has its name can be opened again",
+                            f->link);
+    return files_keep_path(file, f->link, e);
+}
+
+/* The other descriptions of the same pipe in the job. */
+struct ends {
+    bool read, write, packets;
+    uint32_t first;        /* index of the first */
+    uint32_t first_reader; /* IMAGE_NONE: none */
+};
+
+static struct ends find_ends(const struct files_save *s, uint32_t index)
+{
+    const struct saved *known = &s->files[index];
+    struct ends ends = {.first = IMAGE_NONE, .first_reader = IMAGE_NONE};
+
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        const struct image_file *file = &s->img->files[i];
+        uint32_t mode = file->flags & O_ACCMODE;
+
+        if (file->kind != s->img->files[index].kind || s->files[i].ino != known->ino ||
+            s->files[i].dev != known->dev)
+            continue;
+        if (ends.first == IMAGE_NONE)
+            ends.first = i;
+        if (mode != O_WRONLY && ends.first_reader == IMAGE_NONE)
+            ends.first_reader = i;
+        ends.packets |= (file->flags & O_DIRECT) != 0;
+        ends.read |= mode != O_WRONLY;
+        ends.write |= mode != O_RDONLY;
+    }
+    return ends;
+}
+
+/* Whether somebody outside the job has the other end. */
+static bool is_open_elsewhere(const struct saved *known, const struct ends *ends)
+{
+    struct pollfd p = {.fd = known->copy, .events = POLLIN | POLLOUT};
+
+    if (ends->read && ends->write)
+        return false;
+    poll(&p, 1, 0);
+    return !(p.revents & (ends->write ? POLLERR : POLLHUP));
+}
+
+static int pair(struct files_save *s, uint32_t index, struct err *e)
+{
+    struct saved *known = &s->files[index];
+    struct image_file *file = &s->img->files[index];
+    struct pipe *p = known->notes;
+    struct ends ends = find_ends(s, index);
+    struct enc c = {0};
+    int waiting = 0;
+
+    if (file->kind == IMAGE_FILE_PIPE && is_open_elsewhere(known, &ends))
+        return files_refuse_saved(
+            known, e,
+            "a pipe whose other end is outside the job: close it before the job starts "
+            "(%d%s&-), or give it as standard input or output",
+            known->fd, (file->flags & O_ACCMODE) == O_RDONLY ? "<" : ">");
+    p->packets = ends.packets;
+    if (ends.first == index && ends.first_reader != IMAGE_NONE) {
+        const struct saved *reader = &s->files[ends.first_reader];
+
+        if (ioctl(reader->copy, FIONREAD, &waiting) < 0)
+            return err_sys(e, "process %d descriptor %d", known->pid, known->fd);
+        if (waiting > 0 && peek(reader, p, waiting, e) < 0)
+            return -1;
+    }
+    enc_u64(&c, p->id);
+    enc_u32(&c, p->capacity);
+    enc_u8(&c, p->packets);
+    files_queue_encode(&c, &p->queue);
+    return enc_blob(&c, &file->detail, e);
+}
+
+/* ---- restoring ---- */
+
+static int check(const struct files_restore *r, uint32_t index, struct err *e)
+{
+    const struct image_file *file = &r->img->files[index];
+    struct pipe p;
+
+    if (decode(file, &p, e) < 0)
+        return -1;
+    files_queue_free(&p.queue);
+    return file->kind == IMAGE_FILE_FIFO ? files_check_path(file, e) : 0;
+}
+
+/* A capacity that an ordinary user may not set any more matters only when the data does
+ * not fit. */
+static void set_capacity(int fd, uint32_t capacity)
+{
+    if (fcntl(fd, F_GETPIPE_SZ) != (int)capacity && capacity <= INT_MAX &&
+        fcntl(fd, F_SETPIPE_SZ, capacity) < 0)
+        log_warning("a pipe gets %d bytes instead of %u: %m", fcntl(fd, F_GETPIPE_SZ),
+                    capacity);
+}
+
+/* One description of the pipe: a second opening of either end. */
+static int open_description(struct files_restore *r, uint32_t index, int from,
+                            const char *path, struct err *e)
+{
+    uint32_t flags =
+        (files_open_flags(&r->img->files[index]) & ~(O_ASYNC | O_DIRECT)) | O_NONBLOCK;
+    auto_fd int fd = -1;
+
+    /* While `from` holds both ends open, neither opening waits or fails. */
+    if (path)
+        fd = open(path, flags | O_CLOEXEC);
+    else
+        fd = files_reopen(from, flags, e);
+    if (fd < 0)
+        return path ? err_sys(e, "open %s again", path) : -1;
+    return files_pool_put(r, index, &fd, e);
+}
+
+static int open_descriptions(struct files_restore *r, uint32_t index, uint64_t id,
+                             int from, const char *path, struct err *e)
+{
+    const struct image *img = r->img;
+
+    for (uint32_t i = index; i < img->n_files; i++) {
+        struct pipe other;
+        bool same;
+
+        if (img->files[i].kind != img->files[index].kind || r->pool[i] >= 0)
+            continue;
+        if (decode(&img->files[i], &other, e) < 0)
+            return -1;
+        same = other.id == id;
+        files_queue_free(&other.queue);
+        if (same && open_description(r, i, from, path, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Opens both ends of the named pipe for the moment, making it when it is missing. */
+static int open_named(const char *path, uint32_t mode, struct err *e)
+{
+    struct stat st;
+    int fd;
+
+    if (mkfifo(path, mode & 0777) < 0 && errno != EEXIST)
+        return err_sys(e, "make the named pipe %s", path);
+    fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, "open %s again", path);
+    if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode)) {
+        close(fd);
+        return err_set(e, ERR_FAILED, "%s was a named pipe and is not any more", path);
+    }
+    return fd;
+}
+
+static int open_file(struct files_restore *r, uint32_t index, struct err *e)
+{
+    const struct image_file *file = &r->img->files[index];
+    const char *path = file->kind == IMAGE_FILE_FIFO ? file->path : NULL;
+    auto_fd int from = -1;
+    auto_fd int to = -1;
+    struct pipe p;
+    int status;
+
+    if (decode(file, &p, e) < 0)
+        return -1;
+    if (path) {
+        from = open_named(path, file->mode, e);
+        to = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, 0);
+    } else {
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+            err_sys(e, "a pipe");
+        } else {
+            from = ends[0];
+            to = ends[1];
+        }
+    }
+    status = from < 0 || to < 0 ? -1 : 0;
+    if (status == 0) {
+        set_capacity(to, p.capacity);
+        status = open_descriptions(r, index, p.id, from, path, e);
+    }
+    if (status == 0 && p.packets)
+        fcntl(to, F_SETFL, O_NONBLOCK | O_DIRECT);
+    if (status == 0)
+        status = files_queue_fill(&p.queue, to, FILES_FILL_PIPE, e);
+    files_queue_free(&p.queue);
+    return status;
+}
+
+const struct file_kind file_kind_pipe = {
+    .name = "a pipe",
+    .save = save,
+    .pair = pair,
+    .forget = forget,
+    .check = check,
+    .make = open_file,
+};
+
+const struct file_kind file_kind_fifo = {
+    .name = "a named pipe",
+    .save = save,
+    .pair = pair,
+    .forget = forget,
+    .check = check,
+    .make = open_file,
+};
