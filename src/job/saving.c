@@ -134,6 +134,16 @@ static void log_published(struct saving *s, const struct job_checkpoint *done)
               str_duration_us(done->time_us, time));
 }
 
+/* After the answer: nobody waits for old generations to go. */
+static void prune(struct saving *s)
+{
+    struct err e = {0};
+
+    if (store_prune(s->config->store, s->events->epoch, &e) < 0 && e.kind != ERR_FENCED)
+        event_log(s->events, LOG_WARNING, "warning", NULL, "older generations stay: %s",
+                  e.text);
+}
+
 static enum saving_news succeed(struct saving *s, const struct job_checkpoint *done)
 {
     char line[PROTOCOL_LINE_MAX];
@@ -145,9 +155,11 @@ static enum saving_news succeed(struct saving *s, const struct job_checkpoint *d
      * processes may take a while. They stand still at their image. */
     control_finish(s->control, line, protocol_write_checkpoint(done, line));
     end(s);
+    if (stop)
+        s->engine->end(s->job, true);
+    prune(s);
     if (!stop)
         return SAVING_IDLE;
-    s->engine->end(s->job, true);
     event_tell(s->events, "stopped", event_generation(done->generation),
                "stopped at generation %" PRIu64, done->generation);
     return SAVING_STOPPED;

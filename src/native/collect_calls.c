@@ -79,8 +79,7 @@ static int ask_prctl(struct asked *a)
                a->scratch) < 0 ||
         inject_read(&a->t, a->scratch, &value, sizeof(value), a->e) < 0)
         return -1;
-    /* The job's root has one of ours, so that it does not outlive the supervisor. */
-    p->pdeath_signal = p->pid == a->s->img->root_pid ? 0 : value;
+    p->pdeath_signal = value;
     if (INJECT(&a->t, NULL, a->e, "PR_GET_CHILD_SUBREAPER", SYS_prctl,
                PR_GET_CHILD_SUBREAPER, a->scratch) < 0 ||
         inject_read(&a->t, a->scratch, &value, sizeof(value), a->e) < 0)

@@ -144,7 +144,7 @@ static int set_clocks(const struct image *img, struct err *e)
 /* Everything that can fail for reasons of files, before there is any process. */
 static int open_all(struct setup *s, struct err *e)
 {
-    struct loader_targets targets = {.objects = s->files.objects};
+    struct loader_targets targets = {.objects = s->object_fd};
 
     if (namespaces_enter(&s->ns, e) < 0 ||
         namespaces_allow_pid(highest_pid(s->img), e) < 0 || set_clocks(s->img, e) < 0 ||
@@ -155,8 +155,11 @@ static int open_all(struct setup *s, struct err *e)
         return -1;
     if (carry_put_back(s->img, s->how, e) < 0)
         return -1;
-    if (files_restore_open(&s->files, e) < 0 ||
-        backing_open(&s->backing, s->files.first_fd, e) < 0)
+    if (files_restore_open(&s->files, e) < 0)
+        return -1;
+    for (uint32_t i = 0; i < s->img->n_objects; i++)
+        s->object_fd[i] = s->files.objects[i];
+    if (backing_open(&s->backing, s->files.first_fd, e) < 0)
         return -1;
     if (s->img->n_objects && loader_run(s->img, s->memory_fd, &targets, e) < 0)
         return err_wrap(e, "shared memory of the job");
@@ -206,7 +209,7 @@ _Noreturn void init_run(struct setup *s)
     struct err e = {0};
     pid_t replica;
 
-    stub_block_signals();
+    spawn_block_signals();
     die_with_parent(s);
     setsid();
     prctl(PR_SET_NAME, "qckpt-init");

@@ -200,7 +200,7 @@ static int source_fd(const struct setup *s, const struct image_process *p,
     if (v->kind == IMAGE_VMA_FILE_PRIVATE || v->kind == IMAGE_VMA_FILE_SHARED)
         return backing_fd(&s->backing, s->img, p, v);
     if (v->kind == IMAGE_VMA_OBJECT || v->kind == IMAGE_VMA_OBJECT_PRIVATE)
-        return s->files.objects[v->object];
+        return s->object_fd[v->object];
     return -1;
 }
 
@@ -363,7 +363,7 @@ static int close_sources(struct restored *r, const struct setup *s, struct err *
     if (result.value != -ENOSYS)
         return 0;
     for (uint32_t i = 0; i < s->img->n_objects; i++)
-        if (close_one(r, s->files.objects[i], e) < 0)
+        if (close_one(r, s->object_fd[i], e) < 0)
             return -1;
     for (uint32_t i = 0; i < s->backing.n; i++)
         if (close_one(r, s->backing.fd[i], e) < 0)

@@ -92,7 +92,7 @@ static int share(struct setup *s, struct err *e)
         return err_sys(e, "share memory with the new processes");
     }
     memset(s->shared->fds, 0xff, (n_objects + (size_t)s->backing.n) * sizeof(int));
-    s->files.objects = s->shared->fds;
+    s->object_fd = s->shared->fds;
     s->backing.fd = s->shared->fds + n_objects;
     return 0;
 }
@@ -131,10 +131,6 @@ static int prepare(struct restore *r, const struct native_restart *how, int dirf
         return err_sys(e, "open memory");
     s->files.img = img;
     s->files.first_fd = first_fd(img);
-    s->files.pool = malloc((img->n_files + (size_t)1) * sizeof(int));
-    if (!s->files.pool)
-        return err_sys(e, "list the files");
-    memset(s->files.pool, 0xff, (img->n_files + (size_t)1) * sizeof(int));
     memcpy(s->files.stdio, how->stdio, sizeof(s->files.stdio));
     namespaces_prepare(&s->ns);
     if (check_ids(img, e) < 0 || births_plan(&s->births, img, e) < 0 ||
@@ -155,7 +151,6 @@ static void release_memory(struct restore *r)
     free(r->processes);
     births_free(&s->births);
     backing_free(&s->backing);
-    free(s->files.pool);
     if (s->shared)
         munmap(s->shared, s->shared_size);
     scope_close(&s->memory_fd);

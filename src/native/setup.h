@@ -32,6 +32,7 @@ struct setup {
     struct files_restore files;
     struct namespaces ns;
     struct setup_shared *shared;
+    int *object_fd; /* in `shared`: descriptors of the objects */
     size_t shared_size;
     int dirfd, memory_fd;
     int report_fd; /* to the program that restores */

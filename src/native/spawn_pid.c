@@ -100,3 +100,10 @@ pid_t spawn_pid(pid_t pid, int exit_signal, _Atomic uint32_t *lock, struct err *
         return err_sys(e, "make a process with pid %d", pid);
     return r;
 }
+
+void spawn_block_signals(void)
+{
+    uint64_t all = ~0ull;
+
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
+}

@@ -21,4 +21,7 @@ pid_t spawn_pid(pid_t pid, int exit_signal, _Atomic uint32_t *lock, struct err *
 /* Whether clone3 with set_tid exists here. */
 bool spawn_has_set_tid(void);
 
+/* Blocks every signal, also those that libc keeps for itself. */
+void spawn_block_signals(void);
+
 #endif

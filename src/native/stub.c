@@ -28,13 +28,6 @@
 
 enum { KERNEL_SIGSET_SIZE = 8 };
 
-void stub_block_signals(void)
-{
-    uint64_t all = ~0ull;
-
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, KERNEL_SIGSET_SIZE);
-}
-
 static _Noreturn void fail(const struct setup *s, const char *who, struct err *e)
 {
     err_wrap(e, "%s %d of the job", who, getpid());
@@ -285,8 +278,8 @@ static int install_files(const struct setup *s, uint32_t process, struct err *e)
         return err_sys(e, "list descriptors");
     keep[n++] = s->report_fd;
     for (uint32_t i = 0; i < s->img->n_objects; i++)
-        if (s->files.objects[i] >= 0)
-            keep[n++] = s->files.objects[i];
+        if (s->object_fd[i] >= 0)
+            keep[n++] = s->object_fd[i];
     backing_keep(&s->backing, s->img, p, keep, &n);
     keep[n] = -1;
     rc = files_restore_install(&s->files, process, keep, e);

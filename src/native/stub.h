@@ -19,7 +19,4 @@ struct setup;
  * until all temporary processes and zombies have ended. */
 int stub_fork_top(struct setup *s, struct err *e);
 
-/* Blocks every signal, also those that libc keeps for itself. */
-void stub_block_signals(void);
-
 #endif

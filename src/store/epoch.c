@@ -235,8 +235,10 @@ int store_epoch_take(struct store *s, const char *host, pid_t pid, const char *s
     if (claim(s, host, pid, socket, &mine, e) < 0 || publish_highest(s, e) < 0)
         return -1;
     remove_older_claims(s, mine);
-    if (store_sweep(s, mine, mine, e) < 0 || store_epoch_check(s, mine, e) < 0)
+    if (store_sweep(s, mine, mine, e) < 0 || store_epoch_check(s, mine, e) < 0 ||
+        store_epoch_current(s, &probe, e) < 0)
         return -1;
+    s->taken = probe;
     *epoch = mine;
     return 0;
 }
@@ -248,6 +250,19 @@ static int superseded(const struct store_epoch *by, uint64_t epoch, struct err *
                    "%d, since %s)",
                    (uintmax_t)epoch, (uintmax_t)by->epoch, by->host, (int)by->pid,
                    by->started);
+}
+
+/* Numbers begin again when a store is removed. Should that have been cut short, and the
+ * job begun again in the same directory, the number alone would let both runs pass. */
+static bool is_same_run(const struct store *s, const struct store_epoch *current)
+{
+    const struct store_epoch *taken = &s->taken;
+
+    return taken->epoch != current->epoch ||
+           (taken->pid == current->pid && strcmp(taken->host, current->host) == 0 &&
+            strcmp(taken->boot_id, current->boot_id) == 0 &&
+            strcmp(taken->socket, current->socket) == 0 &&
+            strcmp(taken->started, current->started) == 0);
 }
 
 /* `epoch` is missing, damaged or behind: a run that was cut short left it so. */
@@ -265,7 +280,9 @@ static int check_repaired(struct store *s, uint64_t epoch, struct err *e)
     }
     if (store_epoch_current(s, &current, e) < 0)
         return -1;
-    return current.epoch == epoch ? 0 : superseded(&current, epoch, e);
+    if (current.epoch == epoch && is_same_run(s, &current))
+        return 0;
+    return superseded(&current, epoch, e);
 }
 
 int store_epoch_check(struct store *s, uint64_t epoch, struct err *e)
@@ -277,9 +294,9 @@ int store_epoch_check(struct store *s, uint64_t epoch, struct err *e)
         return 0;
     if (rc < 0 && e->kind != ERR_NOTHING && e->kind != ERR_CORRUPT)
         return -1;
-    if (rc == 0 && current.epoch == epoch)
+    if (rc == 0 && current.epoch == epoch && is_same_run(s, &current))
         return 0;
-    if (rc == 0 && current.epoch > epoch)
+    if (rc == 0 && current.epoch >= epoch)
         return superseded(&current, epoch, e);
     return check_repaired(s, epoch, e);
 }

@@ -53,9 +53,18 @@ static int remove_epoch(struct store *s, struct err *e)
     return unlink_file(s, "epoch", e);
 }
 
+/* Without any epoch an earlier removal was cut short after the generations were gone:
+ * this one goes on. */
+static int check(struct store *s, uint64_t epoch, struct err *e)
+{
+    if (store_epoch_check(s, epoch, e) == 0 || e->kind == ERR_GONE)
+        return 0;
+    return -1;
+}
+
 static int remove_records(struct store *s, uint64_t epoch, struct err *e)
 {
-    if (store_epoch_check(s, epoch, e) < 0 || unlink_file(s, "job.json", e) < 0 ||
+    if (check(s, epoch, e) < 0 || unlink_file(s, "job.json", e) < 0 ||
         unlink_file(s, "log.jsonl", e) < 0 || remove_epoch(s, e) < 0 ||
         unlink_file(s, "done.json", e) < 0)
         return -1;
@@ -82,7 +91,7 @@ static int remove_dir(struct store *s, struct err *e)
 
 int store_remove(struct store *s, uint64_t epoch, struct err *e)
 {
-    if (store_epoch_check(s, epoch, e) < 0 || remove_generations(s, epoch, e) < 0 ||
+    if (check(s, epoch, e) < 0 || remove_generations(s, epoch, e) < 0 ||
         remove_records(s, epoch, e) < 0 || remove_dir(s, e) < 0)
         return -1;
     /* Only when this was the user's last job. */

@@ -238,16 +238,11 @@ static int publish(struct store_stage *stage, struct err *e)
 static int publish_stage(struct store_stage *stage, const struct store_meta *meta,
                          struct err *e)
 {
-    struct err late;
-
     if (store_epoch_check(stage->store, stage->epoch, e) < 0)
         return -1;
     if (complete(stage, meta, e) < 0 || publish(stage, e) < 0)
         return err_wrap(e, "%s: generation %ju", stage->store->path,
                         (uintmax_t)stage->generation);
-    /* The generation is durable: that an old one stays longer is not its failure. */
-    if (store_prune(stage->store, stage->epoch, &late) < 0)
-        log_warning("older generations stay: %s", late.text);
     return 0;
 }
 

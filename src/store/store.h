@@ -58,7 +58,7 @@ SCOPE_DEFINE(store, struct store *, store_close);
 const char *store_path(const struct store *s);
 int store_dirfd(const struct store *s);
 
-/* How many generations store_publish keeps; at least 1. */
+/* How many generations store_prune keeps; at least 1. */
 void store_set_keep(struct store *s, unsigned keep);
 
 /* ---- epochs: which run of the job is the current one ---- */
@@ -121,12 +121,19 @@ uint64_t store_stage_generation(const struct store_stage *stage);
 
 /*
  * Checks that every X matches X.sum in size, writes the manifest, makes all durable and
- * publishes; then removes generations beyond those to keep. The stage is gone
- * afterwards; on failure its files are too, and older generations are as they were.
- * `generation` may be NULL.
+ * publishes. The stage is gone afterwards; on failure its files are too, and older
+ * generations are as they were. `generation` may be NULL.
  */
 int store_publish(struct store_stage *stage, const struct store_meta *meta,
                   uint64_t *generation, struct err *e);
+
+/*
+ * Removes what is older than the newest generations to keep. Those that do not verify
+ * (STORE_QUICK) are not counted, so that damage never pushes out what is good. Apart
+ * from store_publish because it takes its time, and nobody who asked for a checkpoint
+ * should wait for it.
+ */
+int store_prune(struct store *s, uint64_t epoch, struct err *e);
 
 /* Gives up: the staging directory is removed. NULL is allowed. */
 void store_stage_abandon(struct store_stage *stage);

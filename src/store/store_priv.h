@@ -23,6 +23,7 @@ struct store {
     char name[STORE_NAME_SIZE]; /* of `dir` in `parent` */
     char user[STORE_NAME_SIZE]; /* of `parent` in `top` */
     char path[PATH_MAX];
+    struct store_epoch taken; /* the run that began with this store; epoch 0: none */
     unsigned keep, log_lost;
     bool log_torn; /* the last line has no end: begin the next with one */
 };
@@ -128,8 +129,5 @@ int store_discard(int dirfd, const char *name, uint64_t epoch, struct err *e);
 
 /* Removes what epochs before `before` had under construction. */
 int store_sweep(struct store *s, uint64_t epoch, uint64_t before, struct err *e);
-
-/* Removes generations older than the newest ones to keep that verify. */
-int store_prune(struct store *s, uint64_t epoch, struct err *e);
 
 #endif

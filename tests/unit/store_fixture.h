@@ -96,7 +96,8 @@ static inline int fixture_write(int dirfd, const char *name, size_t size, char f
     return sum_finish(out, e);
 }
 
-/* Stages and publishes a generation with `pages` (2500 bytes) and `tree` (10 bytes). */
+/* Stages, publishes and prunes: a generation with `pages` (2500 bytes) and `tree` (10
+ * bytes). */
 static inline int fixture_publish(struct store *s, uint64_t epoch, uint64_t *generation,
                                   struct err *e)
 {
@@ -106,7 +107,9 @@ static inline int fixture_publish(struct store *s, uint64_t epoch, uint64_t *gen
     if (!stage || fixture_write(store_stage_dirfd(stage), "pages", 2500, 'p', e) < 0 ||
         fixture_write(store_stage_dirfd(stage), "tree", 10, 't', e) < 0)
         return -1;
-    return store_publish(take_ptr(stage), &meta, generation, e);
+    if (store_publish(take_ptr(stage), &meta, generation, e) < 0)
+        return -1;
+    return store_prune(s, epoch, e);
 }
 
 /* "1 2 3": what is published, a damaged one with '!'. */

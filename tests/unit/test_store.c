@@ -283,6 +283,10 @@ static void removing_keeps_what_is_not_the_stores(void)
     CHECK_INT(store_remove(f.s, f.epoch, &e), -1);
     CHECK_HAS(e.text, "holds 'thesis.tex', which is not the store's: kept");
     CHECK_INT(fixture_entries(f.job), 1);
+    /* Asked again, it goes on where it was. */
+    CHECK_INT(unlinkat(store_dirfd(f.s), "thesis.tex", 0), 0);
+    CHECK_INT(store_remove(f.s, f.epoch, &e), 0);
+    CHECK_INT(fixture_entries(f.job), -1);
     fixture_drop(&f);
 }
 

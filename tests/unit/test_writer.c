@@ -86,8 +86,9 @@ static struct writer *start(struct bench *b, const struct writer_source *sources
 {
     struct writer_options o = {.dirfd = b->dirfd, .compress = compress, .threads = 2};
 
-    qsort(b->img->processes[0].vmas, b->img->processes[0].n_vmas,
-          sizeof(struct image_vma), compare_vmas);
+    if (b->img->processes[0].n_vmas)
+        qsort(b->img->processes[0].vmas, b->img->processes[0].n_vmas,
+              sizeof(struct image_vma), compare_vmas);
     return writer_start(b->img, sources, n, &o, e);
 }
 
