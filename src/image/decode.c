@@ -174,6 +174,7 @@ static void decode_credentials(struct dec *d, struct image_process *p)
     p->cap_bounding = dec_u64(d);
     p->cap_ambient = dec_u64(d);
     p->no_new_privs = dec_bool(d);
+    p->thp_disabled = dec_bool(d);
 }
 
 static void decode_mm(struct dec *d, struct image_mm *m)

@@ -98,6 +98,7 @@ static void encode_credentials(struct enc *c, const struct image_process *p)
     enc_u64(c, p->cap_bounding);
     enc_u64(c, p->cap_ambient);
     enc_bool(c, p->no_new_privs);
+    enc_bool(c, p->thp_disabled);
 }
 
 static void encode_mm(struct enc *c, const struct image_mm *m)

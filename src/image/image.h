@@ -192,11 +192,12 @@ enum { IMAGE_N_SIGNALS = 64, IMAGE_N_RLIMITS = 16 };
 struct image_process {
     int32_t pid, ppid, pgid, sid;
     bool zombie;    /* has ended, not waited for: only the ids and `status` count */
-    int32_t status; /* zombie: wait status */
+    int32_t status; /* zombie: wait status; stopped: 0 when its parent knows of it */
     bool stopped;   /* by a stop signal: to be left stopped */
     uint32_t uid[4], gid[4]; /* real, effective, saved, file system */
     uint64_t cap_effective, cap_permitted, cap_inheritable, cap_bounding, cap_ambient;
     bool no_new_privs;
+    bool thp_disabled; /* PR_SET_THP_DISABLE */
     bool tty;          /* has a controlling terminal: file `tty_file` or the run's */
     uint32_t tty_file; /* a pty slave of the job, IMAGE_NONE: the run's terminal */
     int32_t tty_pgrp;  /* foreground group, on the session leader; else 0 */

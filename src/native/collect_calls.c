@@ -134,6 +134,10 @@ static int ask_itimers(struct asked *a)
             return -1;
         p->itimers[which].interval_us = microseconds(&it.it_interval);
         p->itimers[which].value_us = microseconds(&it.it_value);
+        /* While its SIGALRM waits to be taken, the timer stands; taking it starts it
+         * again (kernel/time/itimer.c). The image must not depend on that. */
+        if (p->itimers[which].value_us == 0)
+            p->itimers[which].value_us = p->itimers[which].interval_us;
     }
     return 0;
 }

@@ -134,6 +134,7 @@ static void fill_ids(struct image_process *p, const struct proc_status *st)
     p->cap_bounding = st->cap_bounding;
     p->cap_ambient = st->cap_ambient;
     p->no_new_privs = st->no_new_privs;
+    p->thp_disabled = st->thp_disabled;
     p->umask_bits = st->umask_bits;
 }
 
@@ -227,6 +228,8 @@ int collect_process(struct save *s, uint32_t i, struct err *e)
         return -1;
     fill_stat(p, &stat);
     p->stopped = f->stopped;
+    /* Of a stopped process this is the signal until its parent has waited for it. */
+    p->status = f->stopped ? stat.exit_code : 0;
     if (fill_paths(p, f->pid, e) < 0 || fill_numbers(p, f->pid, e) < 0 ||
         fill_auxv(p, f->pid, e) < 0)
         return -1;

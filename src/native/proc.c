@@ -246,6 +246,7 @@ int proc_status_read(pid_t pid, struct proc_status *out, struct err *e)
         .sig_caught = status_number(text, "SigCgt", 16),
         .locked_kib = status_number(text, "VmLck", 10),
         .no_new_privs = status_number(text, "NoNewPrivs", 10),
+        .thp_disabled = status_has_word(text, "THP_enabled", "0"),
         .seccomp = status_number(text, "Seccomp", 10),
         .shadow_stack = status_has_word(text, "x86_Thread_features", "shstk"),
     };

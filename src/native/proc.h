@@ -52,7 +52,8 @@ struct proc_status {
     uint64_t sig_ignored, sig_caught;
     uint64_t locked_kib;
     bool no_new_privs;
-    int seccomp; /* 0 none, 1 strict, 2 filter */
+    bool thp_disabled; /* for the whole process; Linux 5.0 */
+    int seccomp;       /* 0 none, 1 strict, 2 filter */
     bool shadow_stack;
 };
 

@@ -24,6 +24,7 @@
 #include "native/remap.h"
 #include "native/report.h"
 #include "native/setup.h"
+#include "native/stopped.h"
 #include "native/threads_restore.h"
 #include "native/timers_restore.h"
 
@@ -313,7 +314,7 @@ static int finish(struct restored *p, const struct setup *s, struct err *e)
 
 static int release(struct restored *p, const struct setup *s, struct err *e)
 {
-    return threads_release(p, e);
+    return p->n_threads > 0 ? threads_release(p, e) : 0;
 }
 
 static int commit(struct restore *r, struct err *e)
@@ -344,7 +345,8 @@ static int run(struct restore *r, struct err *e)
     fault_point("restore-commit");
     if (commit(r, e) < 0)
         return -1;
-    if (for_each(r, release, e) < 0)
+    if (stopped_release(r->processes, r->img->n_processes, e) < 0 ||
+        for_each(r, release, e) < 0)
         return -1;
     for (uint32_t i = 0; i < r->img->n_processes; i++)
         threads_detach(&r->processes[i]);

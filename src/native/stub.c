@@ -305,6 +305,8 @@ static int set_up(const struct setup *s, uint32_t process, struct err *e)
         return -1;
     if (p->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_sys(e, "set no_new_privs");
+    if (p->thp_disabled)
+        prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     return 0;
 }
 
