@@ -80,7 +80,9 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
     u->peer_ino = diag.peer_ino;
     u->shut = diag.shut;
     u->backlog = diag.backlog;
-    u->established = diag.established;
+    /* A datagram socket that others send to is called established, too. */
+    u->established =
+        u->type == SOCK_DGRAM ? unix_name_has_peer(known->copy) : diag.established;
     if (get_int(known->copy, SO_ACCEPTCONN) > 0)
         u->state = UNIX_LISTEN;
     if (unix_name_read(&u->name, known->copy, false, f->host_pid, e) < 0 ||

@@ -68,6 +68,14 @@ int unix_name_read(struct unix_name *n, int sock, bool peer, pid_t host_pid,
     return is_path(n) && !peer ? look_at_path(n, host_pid, e) : 0;
 }
 
+bool unix_name_has_peer(int sock)
+{
+    struct sockaddr_un address;
+    socklen_t size = sizeof(address);
+
+    return getpeername(sock, (struct sockaddr *)&address, &size) == 0;
+}
+
 void unix_name_free(struct unix_name *n)
 {
     free(n->directory);

@@ -24,6 +24,8 @@ struct unix_name {
 /* The socket's own name, or its peer's. No name is no error. */
 int unix_name_read(struct unix_name *n, int sock, bool peer, pid_t host_pid,
                    struct err *e);
+/* Whether it is or was connected, though perhaps to a socket without a name. */
+bool unix_name_has_peer(int sock);
 void unix_name_free(struct unix_name *n);
 void unix_name_encode(struct enc *c, const struct unix_name *n);
 int unix_name_decode(struct dec *d, struct unix_name *n);
