@@ -301,7 +301,7 @@ static int finish(struct restored *p, const struct setup *s, struct err *e)
 
     if (INJECT(t, NULL, e, "set the death signal", SYS_prctl, PR_SET_PDEATHSIG,
                (uint64_t)p->p->pdeath_signal) < 0 ||
-        timers_start(p, e) < 0)
+        threads_queue_signals(p, e) < 0 || timers_start(p, e) < 0)
         return -1;
     if (p->p->dumpable == 0 &&
         INJECT(t, NULL, e, "make it not dumpable", SYS_prctl, PR_SET_DUMPABLE, 0) < 0)
@@ -314,7 +314,36 @@ static int finish(struct restored *p, const struct setup *s, struct err *e)
 
 static int release(struct restored *p, const struct setup *s, struct err *e)
 {
-    return p->n_threads > 0 ? threads_release(p, e) : 0;
+    return p->n_threads ? threads_release(p, e) : 0;
+}
+
+static struct restored *parent_of(struct restore *r, const struct restored *p)
+{
+    for (uint32_t i = 0; i < r->img->n_processes; i++)
+        if (r->img->processes[i].pid == p->p->ppid)
+            return &r->processes[i];
+    return NULL;
+}
+
+/* Stopped processes first, and children before parents: a parent that must not hear of
+ * a stop is made to forget it while it is still in our hands. */
+static int finish_all(struct restore *r, struct err *e)
+{
+    for (uint32_t i = r->img->n_processes; i-- > 0;) {
+        struct restored *p = &r->processes[i];
+
+        if (p->p->stopped && !p->p->zombie &&
+            (finish(p, &r->setup, e) < 0 || threads_release(p, e) < 0 ||
+             stopped_settle(p, parent_of(r, p), e) < 0))
+            return err_wrap(e, "process %d of the job", p->p->pid);
+    }
+    for (uint32_t i = 0; i < r->img->n_processes; i++) {
+        struct restored *p = &r->processes[i];
+
+        if (!p->p->stopped && !p->p->zombie && finish(p, &r->setup, e) < 0)
+            return err_wrap(e, "process %d of the job", p->p->pid);
+    }
+    return 0;
 }
 
 static int commit(struct restore *r, struct err *e)
@@ -340,13 +369,12 @@ static int run(struct restore *r, struct err *e)
         return -1;
     fault_point("restore-memory");
     if (for_each(r, remap_finish, e) < 0 || for_each(r, populate, e) < 0 ||
-        for_each(r, finish, e) < 0)
+        finish_all(r, e) < 0)
         return -1;
     fault_point("restore-commit");
     if (commit(r, e) < 0)
         return -1;
-    if (stopped_release(r->processes, r->img->n_processes, e) < 0 ||
-        for_each(r, release, e) < 0)
+    if (for_each(r, release, e) < 0)
         return -1;
     for (uint32_t i = 0; i < r->img->n_processes; i++)
         threads_detach(&r->processes[i]);

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Processes of the job that were stopped by a signal at the checkpoint, and stay so.
+ * Processes that a stop signal (SIGSTOP, SIGTSTP...) had stopped before the checkpoint.
  */
 #ifndef NATIVE_STOPPED_H
 #define NATIVE_STOPPED_H
 
 #include "native/restored.h"
 
-#include <stdint.h>
-
 struct err;
 
-/* Lets those among `processes` that were stopped go into their stop, before any other
- * runs; takes the news of it away from parents who had it before. They are released and
- * detached then (n_threads 0). */
-int stopped_release(struct restored *processes, uint32_t n, struct err *e);
+/* Lets `r`, which has been released (threads_release), go into the stop it was in: it
+ * executes nothing before a SIGCONT. `parent` is still traced, or NULL when it is none
+ * of the job: it hears of the stop only if it had not heard of it before. */
+int stopped_settle(struct restored *r, struct restored *parent, struct err *e);
 
 #endif

@@ -215,13 +215,14 @@ static int set_terminal(const struct setup *s, const struct image_process *p,
 static _Noreturn void end_as(const struct setup *s, const struct birth *n)
 {
     int status = n->zombie ? s->img->processes[n->process].status : 0;
-    struct rlimit no_core = {0, 0};
+    /* The one limit under which neither a core file is written nor a handler of cores
+     * is started (core(5)). */
+    struct rlimit no_core = {1, 1};
     sigset_t just;
 
     if (!WIFSIGNALED(status))
         _exit(WEXITSTATUS(status));
     setrlimit(RLIMIT_CORE, &no_core);
-    prctl(PR_SET_DUMPABLE, 0);
     signal(WTERMSIG(status), SIG_DFL);
     sigemptyset(&just);
     sigaddset(&just, WTERMSIG(status));

@@ -194,8 +194,6 @@ static int equip(struct restored *r, uint32_t k, const struct image *img, struct
         set_altstack(r, t, from, e) < 0 || set_name(r, t, from, e) < 0 ||
         set_scheduling(t, from, e) < 0)
         return -1;
-    if (queue_signals(r, t, from->tid, from->pending, from->n_pending, e) < 0)
-        return -1;
     return arch_set_xstate(t->tid, &from->xstate, &img->xlayout, e);
 }
 
@@ -250,8 +248,6 @@ int threads_equip(struct restored *r, const struct image *img, struct err *e)
     for (uint32_t k = 0; k < r->n_threads; k++)
         if (equip(r, k, img, e) < 0)
             return err_wrap(e, "thread %d", r->p->threads[k].tid);
-    if (queue_signals(r, restored_leader(r), 0, r->p->pending, r->p->n_pending, e) < 0)
-        return -1;
     for (uint32_t k = 0; k < r->n_threads; k++)
         if (set_capabilities(r, &r->threads[k], e) < 0)
             return -1;
@@ -259,6 +255,18 @@ int threads_equip(struct restored *r, const struct image *img, struct err *e)
 }
 
 /* ---- releasing ---- */
+
+int threads_queue_signals(struct restored *r, struct err *e)
+{
+    for (uint32_t k = 0; k < r->n_threads; k++) {
+        const struct image_thread *from = &r->p->threads[k];
+
+        if (queue_signals(r, &r->threads[k], from->tid, from->pending, from->n_pending,
+                          e) < 0)
+            return -1;
+    }
+    return queue_signals(r, restored_leader(r), 0, r->p->pending, r->p->n_pending, e);
+}
 
 int threads_release(struct restored *r, struct err *e)
 {

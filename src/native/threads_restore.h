@@ -17,9 +17,12 @@ struct image;
 int threads_make(struct restored *r, struct err *e);
 
 /* Gives every thread what it had: identity for the kernel (robust list, rseq...), name,
- * scheduling, pending signals, vector registers, capabilities. Afterwards the process
+ * scheduling, vector registers, capabilities. Afterwards the process
  * has no privileges that it did not have. */
 int threads_equip(struct restored *r, const struct image *img, struct err *e);
+
+/* Queues the signals that were pending. */
+int threads_queue_signals(struct restored *r, struct err *e);
 
 /* Sets registers and signal masks. After it no call can be injected any more. */
 int threads_release(struct restored *r, struct err *e);

@@ -101,13 +101,15 @@ static int start_posix(struct restored *r, const struct image_posix_timer *from,
 static int start_interval(struct restored *r, int which, struct err *e)
 {
     const struct image_itimer *from = &r->p->itimers[which];
+    /* While its signal is pending an interval timer stands still: the kernel starts it
+     * again when the signal is taken. One that does not run has no interval. */
+    uint64_t value_us = from->value_us ? from->value_us : from->interval_us;
     struct tracee *t = restored_leader(r);
     int64_t value[4] = {(int64_t)(from->interval_us / US_PER_S),
                         (int64_t)(from->interval_us % US_PER_S),
-                        (int64_t)(from->value_us / US_PER_S),
-                        (int64_t)(from->value_us % US_PER_S)};
+                        (int64_t)(value_us / US_PER_S), (int64_t)(value_us % US_PER_S)};
 
-    if (from->value_us == 0)
+    if (value_us == 0)
         return 0;
     if (inject_write(t, r->scratch, value, sizeof(value), e) < 0)
         return -1;
