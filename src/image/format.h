@@ -31,8 +31,8 @@ enum {
  * about. A million processes with a million mappings do not come near. */
 #define FORMAT_FILE_MAX (UINT64_C(4) << 30)
 
-/* User addresses end here on both supported architectures (x86_64 with 4-level tables,
- * aarch64 with 48 bits); Linux gives more only to a program that asks for it. */
+/* User addresses of x86_64 end here. With five levels of page tables there are more,
+ * for a program that asks for one of them by name (mmap(2)). */
 #define FORMAT_ADDRESS_END (UINT64_C(1) << 47)
 
 enum format_record {

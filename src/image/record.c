@@ -132,8 +132,10 @@ int image_save(const struct image *img, int dirfd, struct err *e)
     int result;
 
     /* What could not be loaded again is not a checkpoint: better known now. */
-    if (format_check_host(img, e) < 0 || format_check(img, e) < 0)
+    if (format_check_host(img, e) < 0 || format_check(img, e) < 0) {
+        e->kind = ERR_FAILED;
         return err_wrap(e, "image (not written)");
+    }
     o.file = sum_create(dirfd, "image", e);
     if (!o.file)
         return -1;

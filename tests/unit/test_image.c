@@ -187,7 +187,7 @@ static void expect_refused(struct image *img, const char *part)
     struct err e = {0};
 
     CHECK_INT(image_save(img, dirfd, &e), -1);
-    CHECK(e.kind == ERR_CORRUPT);
+    CHECK(e.kind == ERR_FAILED);
     CHECK_HAS(e.text, part);
     CHECK(faccessat(dirfd, "image", F_OK, 0) < 0);
     sample_rmdir(dirfd, path);
