@@ -11,6 +11,7 @@
 #include "native/files/recognise.h"
 
 #include <fcntl.h>
+#include <linux/major.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -80,9 +81,28 @@ static int open_file(struct files_restore *r, uint32_t index, struct err *e)
     return files_pool_put(r, index, &fd, e);
 }
 
+/* The controlling terminal is the process's own, where it has one. */
+static int install(const struct files_restore *r, uint32_t process,
+                   const struct image_fd *fd, struct err *e)
+{
+    const struct image_file *file = &r->img->files[fd->file];
+    auto_fd int tty = -1;
+    dev_t device;
+
+    if (decode(file, &device, e) < 0)
+        return -1;
+    if (major(device) != TTYAUX_MAJOR)
+        return 0;
+    tty = open("/dev/tty", files_open_flags(file) | O_CLOEXEC);
+    if (tty >= 0 && dup3(tty, fd->fd, fd->cloexec ? O_CLOEXEC : 0) < 0)
+        return err_sys(e, "put the terminal in place");
+    return 0;
+}
+
 const struct file_kind file_kind_device = {
     .name = "a device",
     .save = save,
     .check = check,
     .make = open_file,
+    .install = install,
 };

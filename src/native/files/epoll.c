@@ -183,6 +183,23 @@ static int check(const struct files_restore *r, uint32_t index, struct err *e)
     return 0;
 }
 
+int files_epoll_top(const struct image *img, int top, struct err *e)
+{
+    for (uint32_t i = 0; i < img->n_files; i++) {
+        struct watch w;
+
+        if (img->files[i].kind != IMAGE_FILE_EPOLL)
+            continue;
+        if (decode(img, &img->files[i], &w, e) < 0)
+            return -1;
+        for (uint32_t k = 0; k < w.n_entries; k++)
+            if (w.entries[k].fd >= top)
+                top = w.entries[k].fd + 1;
+        free(w.entries);
+    }
+    return top;
+}
+
 static int open_file(struct files_restore *r, uint32_t index, struct err *e)
 {
     auto_fd int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -247,6 +264,9 @@ static int add_elsewhere(const struct files_restore *r, int epoll,
 
     if (r->pool[entry->file] < 0)
         return 0;
+    if (fcntl(entry->fd, F_GETFD) >= 0)
+        return err_set(e, ERR_FAILED, "watch descriptor %d: its number is in use",
+                       entry->fd);
     number = dup2(r->pool[entry->file], entry->fd);
     if (number < 0)
         return err_sys(e, "watch descriptor %d", entry->fd);

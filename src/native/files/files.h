@@ -36,7 +36,8 @@ int files_save_process(struct files_save *s, uint32_t process, pid_t host_pid,
                        struct err *e);
 
 /* After the last process: pairs up sockets, ptys and pipes; refuses what leaves the job
- * in a way that cannot be cut. */
+ * in a way that cannot be cut; sets tty_file of the processes. No copy of a pipe or
+ * socket of the job is held afterwards, so that it may run on. */
 int files_save_end(struct files_save *s, struct err *e);
 
 /* A shared mapping of something without a lasting name, as /proc/PID/maps has it. */
@@ -59,11 +60,6 @@ int files_save_object(struct files_save *s, const struct files_mapping *m,
 /* A descriptor of this program through which the object's contents can be read, -1 when
  * it must be read through a mapping instead. Owned by `s`. */
 int files_save_object_fd(const struct files_save *s, uint32_t object);
-
-/* The job's pseudo-terminal slave that is the terminal `tty_nr` of /proc/PID/stat:
- * index into img->files. IMAGE_NONE when the job has no descriptor of it, or when its
- * other end is outside the job. After files_save_end. */
-uint32_t files_save_tty(const struct files_save *s, uint32_t tty_nr);
 
 /* A job stopped at its image is about to be killed: lets its listening ports and
  * connections go without waiting states (SO_LINGER 0), so that they can be made again.
@@ -92,9 +88,9 @@ int files_restore_open(struct files_restore *r, struct err *e);
 void files_restore_close(struct files_restore *r);
 
 /* In the process that will be `process`: puts the descriptors in place, adds what epoll
- * instances watch, sets owners and locks, closes all others but `keep` (-1 ends), which
- * lie at or above r->first_fd. Comes after setsid and setpgid, when all processes
- * exist. */
+ * instances watch, sets owners and locks, closes all others but `keep` (-1 ends), none
+ * of which may have a number of the process. Comes after setsid and setpgid, when all
+ * processes exist. */
 int files_restore_install(const struct files_restore *r, uint32_t process,
                           const int *keep, struct err *e);
 

@@ -227,16 +227,15 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
     return enc_blob(&c, &s->img->files[index].detail, e);
 }
 
-/* The copy that this program holds is closed last, and resets the connection: neither
- * end waits in a state that keeps the port from being bound again. */
-static void before_kill(struct files_save *s, uint32_t index)
+/* Resets the connection when the job is killed: neither end waits in a state that keeps
+ * the port from being bound again. */
+static void before_kill(const struct saved *known, int copy)
 {
-    const struct inet_socket *n = s->files[index].notes;
+    const struct inet_socket *n = known->notes;
     struct linger at_once = {.l_onoff = 1};
 
     if (n->type == SOCK_STREAM && n->state != INET_LISTEN)
-        setsockopt(s->files[index].copy, SOL_SOCKET, SO_LINGER, &at_once,
-                   sizeof(at_once));
+        setsockopt(copy, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
 const struct file_kind file_kind_inet = {

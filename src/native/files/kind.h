@@ -92,7 +92,8 @@ struct file_kind {
                 struct err *e);
     /* After the last process: relations to other descriptions, then `detail`. */
     int (*pair)(struct files_save *s, uint32_t index, struct err *e);
-    void (*before_kill)(struct files_save *s, uint32_t index);
+    /* `copy` is a descriptor of ours. */
+    void (*before_kill)(const struct saved *s, int copy);
     void (*forget)(void *notes);
 
     /* Decodes everything and checks it; makes nothing. */
@@ -217,7 +218,18 @@ void files_sockopt_encode(struct enc *c, int sock, int domain, int type);
 /* Applies what is encoded; sock -1 only checks. */
 int files_sockopt_decode(struct dec *d, int sock);
 
+/* ---- epoll.c ---- */
+
+/* The larger of `top` and one more than any descriptor number that an epoll instance
+ * knows; -1 on failure. */
+int files_epoll_top(const struct image *img, int top, struct err *e);
+
 /* ---- pty.c ---- */
+
+/* The job's slave that is the terminal `tty_nr` of /proc/PID/stat: index into
+ * img->files. IMAGE_NONE when the job has no descriptor of it, or when its other end is
+ * outside the job. */
+uint32_t files_pty_of(const struct files_save *s, uint32_t tty_nr);
 
 /* A slave whose master is gone: reads end, writes fail. */
 int files_hung_up_terminal(uint32_t flags, struct err *e);

@@ -53,10 +53,22 @@ static char *plain_path(const char *path, uint32_t kind)
     return strndup(path, size);
 }
 
-static int find(const struct files_save *s, dev_t dev, ino_t ino, uint32_t *object)
+/* On some file systems (btrfs) stat(2) shows another device than /proc/PID/maps. */
+static bool is_object(const struct files_save *s, uint32_t i, dev_t dev, ino_t ino,
+                      const char *path)
+{
+    const char *known = s->img->objects[i].path;
+
+    return s->objects[i].ino == ino &&
+           (s->objects[i].dev == dev ||
+            (known && strncmp(path, known, strlen(known)) == 0));
+}
+
+static int find(const struct files_save *s, dev_t dev, ino_t ino, const char *path,
+                uint32_t *object)
 {
     for (uint32_t i = 0; i < s->n_objects; i++)
-        if (s->objects[i].dev == dev && s->objects[i].ino == ino) {
+        if (is_object(s, i, dev, ino, path)) {
             *object = i;
             return 0;
         }
@@ -127,7 +139,7 @@ int files_object_add(struct files_save *s, const struct found *f, uint32_t *obje
     auto_fd int fd = -1;
     char path[64];
 
-    if (find(s, f->st.st_dev, f->st.st_ino, object) < 0 &&
+    if (find(s, f->st.st_dev, f->st.st_ino, f->link, object) < 0 &&
         add(s, f->st.st_dev, f->st.st_ino, f->link, deleted, object, e) < 0)
         return -1;
     if (s->objects[*object].fd >= 0)
@@ -160,7 +172,7 @@ int files_save_object(struct files_save *s, const struct files_mapping *m,
     auto_fd int fd = -1;
     char path[96];
 
-    if (find(s, m->dev, m->ino, object) < 0) {
+    if (find(s, m->dev, m->ino, m->path, object) < 0) {
         if (add(s, m->dev, m->ino, m->path, m->deleted, object, e) < 0)
             return -1;
         snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,

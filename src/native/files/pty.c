@@ -113,7 +113,7 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
     return enc_blob(&c, &file->detail, e);
 }
 
-uint32_t files_save_tty(const struct files_save *s, uint32_t tty_nr)
+uint32_t files_pty_of(const struct files_save *s, uint32_t tty_nr)
 {
     for (uint32_t i = 0; i < s->n_files; i++) {
         const struct pty *p = s->files[i].notes;

@@ -60,6 +60,9 @@ static int make_room(struct files_restore *r, struct err *e)
             if (p->fds[k].fd >= r->first_fd)
                 r->first_fd = p->fds[k].fd + 1;
     }
+    r->first_fd = files_epoll_top(r->img, r->first_fd, e);
+    if (r->first_fd < 0)
+        return -1;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return err_sys(e, "limit of open files");
     if (limit.rlim_cur < limit.rlim_max) {
@@ -201,14 +204,15 @@ static int close_others(const struct image_process *p, const int *keep, struct e
     return 0;
 }
 
-static int check_keep(const struct files_restore *r, const int *keep, struct err *e)
+static int check_keep(const struct image_process *p, const int *keep, struct err *e)
 {
-    for (uint32_t k = 0; keep && keep[k] >= 0; k++)
-        if (keep[k] < r->first_fd)
-            return err_set(e, ERR_FAILED,
-                           "descriptor %d is to be kept but lies among the job's, "
-                           "below %d",
-                           keep[k], r->first_fd);
+    for (uint32_t k = 0; k < p->n_fds; k++)
+        for (uint32_t i = 0; keep && keep[i] >= 0; i++)
+            if (keep[i] == p->fds[k].fd)
+                return err_set(e, ERR_FAILED,
+                               "process %d: descriptor %d is to be kept and is the "
+                               "job's",
+                               p->pid, keep[i]);
     return 0;
 }
 
@@ -217,7 +221,7 @@ int files_restore_install(const struct files_restore *r, uint32_t process,
 {
     const struct image_process *p = &r->img->processes[process];
 
-    if (check_keep(r, keep, e) < 0 || put_in_place(r, p, e) < 0 ||
+    if (check_keep(p, keep, e) < 0 || put_in_place(r, p, e) < 0 ||
         set_owners(r, p, e) < 0)
         return -1;
     for (int late = 0; late < 2; late++) {

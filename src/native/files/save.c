@@ -8,6 +8,7 @@
 #include "base/scope.h"
 #include "native/files/kind.h"
 #include "native/files/recognise.h"
+#include "native/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,12 +36,23 @@ struct files_save *files_save_new(struct image *img, const int stdio[3], struct 
         s->stdio[i] = stdio[i];
         s->stdio_open[i] = stdio[i] >= 0 && fstat(stdio[i], &s->stdio_st[i]) == 0;
     }
-    /* Copies of the job's sockets are held until it runs again. */
+    /* Copies of the job's sockets and pipes are held until files_save_end. */
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     return s;
+}
+
+/* While this program has a copy of an end of a pipe or connection, the job would not
+ * see that it closed it. */
+static void close_copies(struct files_save *s)
+{
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        if (s->files[i].copy >= 0)
+            close(s->files[i].copy);
+        s->files[i].copy = -1;
+    }
 }
 
 void files_save_free(struct files_save *s)
@@ -52,10 +64,9 @@ void files_save_free(struct files_save *s)
 
         if (kind && kind->forget && s->files[i].notes)
             kind->forget(s->files[i].notes);
-        if (s->files[i].copy >= 0)
-            close(s->files[i].copy);
         free(s->files[i].locks);
     }
+    close_copies(s);
     for (uint32_t i = 0; i < s->n_objects; i++)
         if (s->objects[i].fd >= 0)
             close(s->objects[i].fd);
@@ -352,24 +363,51 @@ static int32_t inner_owner(const struct files_save *s, const struct saved *known
     return 0;
 }
 
-int files_save_end(struct files_save *s, struct err *e)
+/* Which descriptor of the job is the terminal of its processes. */
+static int find_terminals(struct files_save *s, struct err *e)
 {
-    for (uint32_t i = 0; i < s->n_files; i++) {
-        const struct file_kind *kind = file_kind_of(s->img->files[i].kind);
+    for (uint32_t i = 0; i < s->n_host_pids; i++) {
+        struct image_process *p = &s->img->processes[i];
+        struct proc_stat stat;
 
-        s->img->files[i].owner_pid = inner_owner(s, &s->files[i]);
-        if (kind->pair && kind->pair(s, i, e) < 0)
+        if (!p->tty || s->host_pids[i] == 0)
+            continue;
+        if (proc_stat_read(s->host_pids[i], &stat, e) < 0)
             return -1;
+        p->tty_file = files_pty_of(s, stat.tty);
     }
     return 0;
 }
 
-void files_save_before_kill(struct files_save *s)
+int files_save_end(struct files_save *s, struct err *e)
 {
-    for (uint32_t i = 0; i < s->n_files; i++) {
+    int status = 0;
+
+    for (uint32_t i = 0; i < s->n_files && status == 0; i++) {
         const struct file_kind *kind = file_kind_of(s->img->files[i].kind);
 
-        if (kind->before_kill)
-            kind->before_kill(s, i);
+        s->img->files[i].owner_pid = inner_owner(s, &s->files[i]);
+        if (kind->pair)
+            status = kind->pair(s, i, e);
+    }
+    if (status == 0)
+        status = find_terminals(s, e);
+    close_copies(s);
+    return status;
+}
+
+void files_save_before_kill(struct files_save *s)
+{
+    struct err ignored;
+
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        const struct file_kind *kind = file_kind_of(s->img->files[i].kind);
+        auto_fd int copy = -1;
+
+        if (!kind->before_kill)
+            continue;
+        copy = files_copy_fd(s->files[i].host_pid, s->files[i].fd, &ignored);
+        if (copy >= 0)
+            kind->before_kill(&s->files[i], copy);
     }
 }
