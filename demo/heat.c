@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SIZE = 1024, LINES = 30 };
+enum { SIZE = 1024, LINES = 40 };
 
 static double plate[2][SIZE][SIZE];
 

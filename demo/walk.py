@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-LINES = 30
+LINES = 40
 numbers = queue.Queue()
 
 
