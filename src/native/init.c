@@ -25,6 +25,7 @@
 
 static _Noreturn void fail(const struct setup *s, struct err *e)
 {
+    carry_undo();
     report_send(s->report_fd, REPORT_FAILED, e);
     _exit(1);
 }
@@ -181,8 +182,10 @@ static void commit(struct setup *s)
 {
     struct err e = {0};
 
-    if (report_wait_for_commit(s->report_fd, &e) < 0)
+    if (report_wait_for_commit(s->report_fd, &e) < 0) {
+        carry_undo();
         _exit(1);
+    }
     if (files_restore_commit(&s->files, &e) < 0)
         fail(s, &e);
     set_last_pid(s->img);

@@ -40,7 +40,12 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { READY_TIMEOUT_MS = 60000, COMMIT_TIMEOUT_MS = 60000, REAP_TIMEOUT_MS = 10000 };
+enum {
+    READY_TIMEOUT_MS = 60000,
+    COMMIT_TIMEOUT_MS = 60000,
+    CLEAR_TIMEOUT_MS = 1000,
+    REAP_TIMEOUT_MS = 10000
+};
 
 struct restore {
     const struct image *img;
@@ -390,22 +395,40 @@ static void reap_tracees(struct restore *r)
             waitpid(r->processes[i].threads[k].tid, NULL, __WALL | WNOHANG);
 }
 
-/* The end of pid 1 ends the namespace. Its own end waits for all of the others, and
- * those that are traced wait for us. */
-static void abandon(struct restore *r)
+static bool await_end(struct restore *r, int timeout_ms)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
 
-    if (r->init <= 0)
-        return;
-    kill(r->init, SIGKILL);
-    for (int ms = 0; ms < REAP_TIMEOUT_MS; ms++) {
+    for (int ms = 0; ms < timeout_ms; ms++) {
         reap_tracees(r);
         if (waitpid(r->init, NULL, WNOHANG) != 0)
-            return;
+            return true;
         nanosleep(&pause, NULL);
     }
-    log_warning("the processes of a failed restart do not end");
+    return false;
+}
+
+static void kill_processes(const struct restore *r)
+{
+    for (uint32_t i = 0; i < r->img->n_processes; i++)
+        if (r->processes[i].threads[0].pid > 0)
+            kill(r->processes[i].threads[0].pid, SIGKILL);
+}
+
+/* The end of pid 1 ends the namespace. Its own end waits for all of the others, and
+ * those that are traced wait for us. That we hang up lets it clear away first. */
+static void abandon(struct restore *r)
+{
+    if (r->init <= 0)
+        return;
+    kill_processes(r);
+    scope_close(&r->report_fd);
+    r->report_fd = -1;
+    if (await_end(r, CLEAR_TIMEOUT_MS))
+        return;
+    kill(r->init, SIGKILL);
+    if (!await_end(r, REAP_TIMEOUT_MS))
+        log_warning("the processes of a failed restart do not end");
 }
 
 static int result(struct restore *r, struct native_root *root, struct err *e)
