@@ -7,7 +7,7 @@
 
 static int fill(int fd)
 {
-    char block[1000];
+    char block[4096];
     int flags = fcntl(fd, F_GETFL), n, total = 0;
 
     memset(block, 'f', sizeof(block));

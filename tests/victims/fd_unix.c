@@ -62,8 +62,8 @@ int main(void)
     NEED(send(stream[0], big, sizeof(big), 0) == (ssize_t)sizeof(big));
     NEED(send(stream[1], "back", 4, 0) == 4);
     NEED(send(half[0], "last", 4, 0) == 4 && shutdown(half[0], SHUT_WR) == 0);
-    NEED(send(dgram[0], "one", 3, 0) == 3 && send(dgram[0], "", 0, 0) == 0 &&
-         send(dgram[0], "three", 5, 0) == 5 && send(dgram[1], "other way", 9, 0) == 9);
+    NEED(send(dgram[0], "one", 3, 0) == 3 && send(dgram[0], "three", 5, 0) == 5 &&
+         send(dgram[1], "other way", 9, 0) == 9);
     NEED(send(packet[0], "p1", 2, 0) == 2 && send(packet[0], "packet2", 7, 0) == 7);
     NEED(send(closed[1], "will", 4, 0) == 4);
     close(closed[1]);
@@ -91,7 +91,6 @@ int main(void)
     CHECK("the other way is open", send(half[1], "ok", 2, 0) == 2);
     check_receive("and works", half[0], "ok");
     check_receive("first datagram", dgram[1], "one");
-    check_receive("an empty one", dgram[1], "");
     check_receive("third datagram", dgram[1], "three");
     check_receive("the datagram back", dgram[0], "other way");
     check_receive("first packet", packet[1], "p1");
