@@ -13,12 +13,14 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     TRACE_OPTIONS = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
                     PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK,
     VDSO_MAX = 64 << 10,
     VDSO_MAX_STEPS = 20000,
+    LEADER_TRIES = 1000, /* of 100 us */
 };
 
 struct freezer {
@@ -259,19 +261,20 @@ static int await_death(struct freezer *z, struct frozen_process *p)
 {
     struct proc_stat s;
 
-    for (;;) {
+    for (unsigned tries = 0;; tries++) {
         if (proc_stat_read(p->pid, &s, z->e) < 0)
             return z->e->kind == ERR_GONE ? 1 : -1;
-        if (s.state == 'Z') {
+        if (s.state == 'Z' && s.num_threads <= 1) {
             p->zombie = true;
             p->status = s.exit_code;
-            return s.num_threads > 1
-                       ? err_set(z->e, ERR_REFUSED,
-                                 "process %d: its main thread has ended while others "
-                                 "run, which cannot be saved",
-                                 p->pid)
-                       : 0;
+            return 0;
         }
+        /* A process that ends loses its threads in any order; that is soon over. */
+        if (s.state == 'Z' && tries >= LEADER_TRIES)
+            return err_set(z->e, ERR_REFUSED,
+                           "process %d: its main thread has ended while others run, "
+                           "which cannot be saved",
+                           p->pid);
         if (s.state == 'X')
             return 1;
         if (is_past(&z->deadline))
@@ -463,43 +466,6 @@ static void freeze_free(struct freeze *f)
     free(f);
 }
 
-static int thaw_thread(struct frozen_process *p, uint32_t i, struct err *e)
-{
-    struct tracee t = freeze_tracee(p, i);
-
-    if (p->injected &&
-        inject_release(&t, &p->threads[i].regs, p->threads[i].sigmask, e) < 0)
-        return -1;
-    if (ptrace(PTRACE_DETACH, t.tid, 0, 0) < 0 && errno != ESRCH)
-        return err_sys(e, "let thread %d go on", t.tid);
-    return 0;
-}
-
-int freeze_thaw(struct freeze *f, struct err *e)
-{
-    struct err own = {0}, first = {0};
-
-    for (uint32_t i = 0; i < f->n_processes; i++) {
-        struct frozen_process *p = &f->processes[i];
-
-        for (uint32_t k = 0; k < p->n_threads; k++) {
-            if (thaw_thread(p, k, &own) == 0)
-                continue;
-            /* Its registers are ours: it must not run on with them. */
-            if (own.kind != ERR_GONE)
-                kill(p->pid, SIGKILL);
-            if (!first.kind)
-                first = own;
-        }
-    }
-    freeze_free(f);
-    if (!first.kind || first.kind == ERR_GONE)
-        return 0;
-    if (e)
-        *e = first;
-    return -1;
-}
-
 /* Collects a killed tracee. One that sits in the kernel (a file server that does not
  * answer) dies when that is over; it is not waited for longer than a few seconds. */
 static void collect_killed(pid_t tid)
@@ -511,6 +477,61 @@ static void collect_killed(pid_t tid)
             return;
         nanosleep(&(struct timespec){0, 1000000}, NULL);
     }
+}
+
+static bool is_gone(const struct err *e)
+{
+    return e->kind == ERR_GONE || (e->kind == ERR_SYS && e->sys == ESRCH);
+}
+
+/* Sets every thread right while none runs: the first one that ran could end the others
+ * (exit_group(2), kill(2)) in the middle of it. */
+static void set_right(struct freeze *f, struct err *first)
+{
+    for (uint32_t i = 0; i < f->n_processes; i++) {
+        struct frozen_process *p = &f->processes[i];
+
+        for (uint32_t k = 0; p->injected && k < p->n_threads; k++) {
+            struct tracee t = freeze_tracee(p, k);
+            struct err own = {0};
+
+            if (inject_release(&t, &p->threads[k].regs, p->threads[k].sigmask, &own) ==
+                    0 ||
+                is_gone(&own))
+                continue;
+            /* Its registers are ours: it must not run on with them. */
+            kill(p->pid, SIGKILL);
+            if (!first->kind)
+                *first = own;
+        }
+    }
+}
+
+/* A thread that was killed meanwhile stays until its tracer has waited for it, and its
+ * process with it. A child of this program is waited for by whoever wants its status.
+ */
+static void let_go(const struct frozen_process *p, pid_t tid)
+{
+    if (ptrace(PTRACE_DETACH, tid, 0, 0) == 0)
+        return;
+    if (tid != p->pid || p->parent != getpid())
+        collect_killed(tid);
+}
+
+int freeze_thaw(struct freeze *f, struct err *e)
+{
+    struct err first = {0};
+
+    set_right(f, &first);
+    for (uint32_t i = 0; i < f->n_processes; i++)
+        for (uint32_t k = f->processes[i].n_threads; k-- > 0;)
+            let_go(&f->processes[i], f->processes[i].threads[k].tid);
+    freeze_free(f);
+    if (!first.kind)
+        return 0;
+    if (e)
+        *e = first;
+    return -1;
 }
 
 void freeze_kill(struct freeze *f)
