@@ -163,6 +163,7 @@ static void fill_ids(struct image_process *p)
     p->no_new_privs = true;
     p->thp_disabled = true;
     p->stopped = true;
+    p->thp_disabled = true;
     p->tty = true;
     p->tty_file = 2;
     p->tty_pgrp = 101;

@@ -37,7 +37,8 @@ const struct file_kind *file_kind_of(uint32_t kind)
     return kind < sizeof(kinds) / sizeof(kinds[0]) ? kinds[kind] : NULL;
 }
 
-static int refuse(int32_t pid, int fd, struct err *e, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static int
+refuse(int32_t pid, int fd, struct err *e, const char *fmt, va_list ap)
 {
     err_vset(e, ERR_REFUSED, fmt, ap);
     return err_set(e, ERR_REFUSED, "process %d descriptor %d is %s", pid, fd, e->text);
