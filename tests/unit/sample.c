@@ -161,7 +161,6 @@ static void fill_ids(struct image_process *p)
     p->cap_bounding = 4;
     p->cap_ambient = 5;
     p->no_new_privs = true;
-    p->thp_disabled = true;
     p->stopped = true;
     p->thp_disabled = true;
     p->tty = true;
