@@ -67,6 +67,34 @@ static void memory_comes_back_as_it_was_compressed_where_it_pays(void)
     saves_and_loads(WRITER_COMPRESS_AUTO);
 }
 
+static void memory_in_small_pieces_comes_back(void)
+{
+    enum { SIZE = 16 * MIB };
+    struct writer_stats stats = {0};
+    struct err e = {0};
+    struct bench b;
+    uint8_t *p, *want = malloc(SIZE);
+
+    set_up(&b);
+    p = map(&b, SIZE, IMAGE_VMA_ANON);
+    madvise(p, SIZE, MADV_NOHUGEPAGE);
+    /* Never touched, or written and zero again: neither is saved. */
+    for (size_t i = 0; i < SIZE; i += 4 * PAGE)
+        fill_random(p + i, PAGE, i + 1);
+    for (size_t i = 2 * PAGE; i < SIZE; i += 4 * PAGE)
+        p[i] = 1, p[i] = 0;
+    memcpy(want, p, SIZE);
+    CHECK_INT(save(&b, WRITER_COMPRESS_AUTO, &stats, &e), 0);
+    CHECK_STR(e.text, "");
+    CHECK_INT(stats.bytes, SIZE / 4);
+    madvise(p, SIZE, MADV_DONTNEED);
+    CHECK_INT(load(&b, NULL, &e), 0);
+    CHECK(memcmp(p, want, SIZE) == 0);
+    free(want);
+    munmap(p, SIZE);
+    tear_down(&b);
+}
+
 /* ---- what is saved ---- */
 
 /* Whether the page at `at` lies in a run of the saved image. */
@@ -338,6 +366,7 @@ int main(void)
     RUN(memory_comes_back_as_it_was_uncompressed);
     RUN(memory_comes_back_as_it_was_compressed);
     RUN(memory_comes_back_as_it_was_compressed_where_it_pays);
+    RUN(memory_in_small_pieces_comes_back);
     RUN(of_a_file_mapping_only_private_pages_are_saved_and_zeros_too);
     RUN(without_a_page_map_all_that_can_be_read_is_saved);
     RUN(memory_nobody_may_read_is_saved);
