@@ -54,6 +54,10 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
         !read_time(f->info, "it_value", &value) ||
         !read_time(f->info, "it_interval", &interval))
         return files_refuse(f, e, "a timerfd that the kernel does not describe");
+    /* The kernel stops a timer that has expired until that is read, and then goes on
+     * with its interval. */
+    if (value == 0 && ticks > 0)
+        value = interval;
     enc_u32(&c, clock);
     enc_u32(&c, flags);
     enc_u64(&c, ticks);
