@@ -208,6 +208,17 @@ static int try_snapshots(struct save *s, struct err *e)
     return e->sys == EAGAIN || e->sys == ENOMEM ? 0 : -1;
 }
 
+/* What is locked is not locked in a fork (mlock(2)): the job itself must be asked. */
+static int read_locks(struct save *s, uint32_t i, struct err *e)
+{
+    pid_t pid = s->f->processes[i].pid;
+    struct proc_status status;
+
+    if (proc_status_read(pid, &status, e) < 0)
+        return -1;
+    return status.locked_kib ? collect_vm_flags(s, i, pid, e) : 0;
+}
+
 /* The last thing that the job must stand still for: with room for it, its memory is
  * copied on write and it can go on; else it stands still until all is written. */
 static int copy(struct save *s, struct err *e)
@@ -219,6 +230,8 @@ static int copy(struct save *s, struct err *e)
 
         if (!s->f->processes[i].zombie)
             s->processes[i].source = snapshot ? snapshot : s->f->processes[i].pid;
+        if (snapshot && read_locks(s, i, e) < 0)
+            return -1;
     }
     fault_point("native.copied");
     return 0;

@@ -126,10 +126,12 @@ static enum stop_result seize(struct freezer *z, pid_t tid)
         return STOP_ENDED;
     if (errno == EPERM) {
         struct proc_status s;
+        struct proc_stat stat;
         struct err ignored;
 
-        /* A thread that is dying cannot be seized either. */
-        if (proc_status_read(tid, &s, &ignored) < 0)
+        /* A thread that is dying or dead cannot be seized either. */
+        if (proc_stat_read(tid, &stat, &ignored) < 0 || stat.state == 'Z' ||
+            stat.state == 'X' || proc_status_read(tid, &s, &ignored) < 0)
             return STOP_ENDED;
         if (s.tracer)
             err_set(z->e, ERR_REFUSED,
