@@ -10,8 +10,8 @@
 enum {
     LEAST_ROOM = 64 << 10, /* a smaller rest is not worth another read */
     LEVEL = 1,
-    FIRST_SKIP = 4,
-    MOST_SKIP = 32,
+    SAMPLES = 4,
+    SAMPLE_SIZE = 8 << 10,
 };
 
 struct chunker *chunker_new(enum writer_compress mode, struct err *e)
@@ -23,7 +23,6 @@ struct chunker *chunker_new(enum writer_compress mode, struct err *e)
         c->packed = malloc(IMAGE_CHUNK_MAX);
         c->zstd = ZSTD_createCCtx();
         c->mode = mode;
-        c->next_skip = FIRST_SKIP;
         c->vma = IMAGE_NONE;
     }
     if (!c || !c->raw || !c->packed || !c->zstd) {
@@ -116,25 +115,35 @@ static size_t compress(struct chunker *c, size_t limit)
     return ZSTD_isError(n) ? 0 : n;
 }
 
-/* Data that does not shrink is met in long stretches (images, compressed or encrypted
- * buffers): after a try that saves less than a tenth the next ones are not made. */
+/* Whether some samples shrink by a tenth: a small part of the work of a whole chunk. */
+static bool samples_shrink(struct chunker *c)
+{
+    uint32_t step = c->used / SAMPLES;
+    size_t shrunk = 0;
+
+    if (step < SAMPLE_SIZE)
+        return true;
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        size_t n = ZSTD_compressCCtx(c->zstd, c->packed, SAMPLE_SIZE,
+                                     c->raw + (size_t)i * step, SAMPLE_SIZE, LEVEL);
+
+        shrunk += ZSTD_isError(n) ? SAMPLE_SIZE : n;
+    }
+    return shrunk < SAMPLES * SAMPLE_SIZE / 10 * 9;
+}
+
+/* Data that does not shrink is met in long stretches (pictures, compressed or encrypted
+ * buffers, noise): after a chunk that saves less than a tenth, samples of the next ones
+ * are tried first. */
 static size_t compress_if_it_pays(struct chunker *c)
 {
     size_t n;
 
-    if (c->skip) {
-        c->skip--;
+    if (c->doubtful && !samples_shrink(c))
         return 0;
-    }
     n = compress(c, c->used - c->used / 10);
-    if (n) {
-        c->next_skip = FIRST_SKIP;
-        return n;
-    }
-    c->skip = c->next_skip;
-    if (c->next_skip < MOST_SKIP)
-        c->next_skip *= 2;
-    return 0;
+    c->doubtful = n == 0;
+    return n;
 }
 
 const void *chunker_pack(struct chunker *c, struct image_chunk *chunk)

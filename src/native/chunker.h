@@ -9,6 +9,7 @@
 #include "native/plan.h"
 #include "native/writer.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <zstd.h>
 
@@ -25,9 +26,7 @@ struct chunker {
     uint32_t vma; /* of the last run */
     ZSTD_CCtx *zstd;
     enum writer_compress mode;
-    /* AUTO: chunks to store as they are before trying again, and how many the next
-     * disappointment costs. */
-    uint32_t skip, next_skip;
+    bool doubtful; /* AUTO: the last chunk was not worth compressing */
 };
 
 /* NULL and `e` when memory is short. */
