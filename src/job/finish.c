@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/fault.h"
+#include "job/orphans.h"
 #include "job/state.h"
 #include "store/store.h"
 
 #include <jansson.h>
 #include <string.h>
 #include <sys/wait.h>
+
+enum { KILL_DEADLINE_S = 5 };
 
 /* Grid Engine's: run me again, and: I am in error. Such a job is not done. */
 enum { EXIT_REQUEUE = 99, EXIT_ERROR_STATE = 100 };
@@ -24,6 +27,9 @@ void supervisor_kill_job(struct supervisor *s)
     s->engine->kill(s->job);
     s->engine->close(s->job);
     s->job = NULL;
+    /* What escaped the engine, and the sentinel, which has nothing to watch any more. */
+    orphans_kill(KILL_DEADLINE_S);
+    s->sentinel = -1;
 }
 
 void supervisor_superseded(struct supervisor *s, const struct err *why)

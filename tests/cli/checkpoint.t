@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A job that is saved, stopped and continued, with the commands alone.
+. "$(dirname "$0")/lib.sh"
+
+cat >counter <<'JOB'
+i=0
+while [ $i -lt 100 ]; do
+    i=$((i + 1))
+    echo $i >>count
+    sleep 0.03
+done
+exit 6
+JOB
+seq 100 >wanted
+
+counted() {
+    [ -s count ] && [ "$(wc -l <count)" -ge "$1" ]
+}
+
+start() {
+    setsid "$QCKPT" "$@" >>stdout 2>>stderr &
+    front=$!
+}
+
+start run -d job -- bash counter
+wait_until 10 counted 5
+status_is "a checkpoint" 0 q checkpoint -d job
+if grep -q refused <<<"$err"; then
+    skip_all engine "this host cannot save jobs: $err"
+fi
+has "tells its generation" "$out" "generation: 1"
+has "and the pause" "$out" "pause:"
+is "as JSON" "$(q checkpoint -d job --json |
+    json 'd["generation"], d["processes"] > 0, d["bytes"] > 0, d["stopped"]')" \
+    "2 True True False"
+status_is "a second run of the job is refused" 2 q restart -d job
+has "because it runs" "$err" "running already"
+status_is "a checkpoint to stop at" 0 q checkpoint -d job --stop
+wait $front
+is "the job stopped with 75" $? 75
+is "show says so" "$(q show -d job --json | json 'd["state"], len(d["generations"])')" \
+    "stopped 2"
+has "the last generations are listed" "$(q show -d job)" "stopped at generation 3"
+status_is "verify reads them" 0 q verify -d job
+has "all" "$out" "generation 3: good"
+is "verify -g reads one" "$(q verify -d job -g 2 --json | json 'd["generations"]')" \
+    "[{'generation': 2, 'ok': True}]"
+status_is "verify of one that is not there" 4 q verify -d job -g 9
+status_is "restart of one that is not there" 4 q restart -d job -g 9
+status_is "a checkpoint of a job that does not run" 1 q checkpoint -d job
+has "says that it does not" "$err" "not running"
+q restart -d job >>stdout 2>>stderr
+is "a restarted job ends with its own status" $? 6
+same_file "it went on where it was" count wanted
+has "and it was said" "$(<stderr)" "restarted from generation 3"
+is "the job's output has nothing of ours" "$(<stdout)" ""
+
+rm -rf count job
+start run -d job --interval 1s --keep 3 -- bash counter
+wait $front
+is "a job with an interval ends as it ends" $? 6
+same_file "undisturbed" count wanted
+is "checkpoints were made by the interval" \
+    "$(q show -d job --json | json 'len(d["generations"]) > 1')" True
+
+rm -rf count job
+start run -d job -- bash counter
+wait_until 10 counted 5
+q checkpoint -d job >/dev/null
+q checkpoint -d job --stop >/dev/null
+wait $front
+for file in job/gen/000002/*; do
+    case $file in
+    *.sum | */manifest.json) ;;
+    *) break ;;
+    esac
+done
+printf 'X' | dd of="$file" bs=1 seek=100 conv=notrunc status=none
+status_is "verify finds a flipped byte" 1 q verify -d job
+has "in that generation" "$out" "generation 2: DAMAGED"
+has "and not in the other" "$out" "generation 1: good"
+q restart -d job >>stdout 2>stderr
+is "restart takes the one before" $? 6
+same_file "and nothing is lost or doubled" count wanted
+has "which is said" "$(<stderr)" "restarted from generation 1"
+
+rm -rf count job
+start run -d job -- bash counter
+wait_until 10 counted 5
+q checkpoint -d job >/dev/null
+kill -KILL $front
+wait $front 2>/dev/null
+wait_until 10 grep -q '"ended"' job/log.jsonl
+start restart -d job
+wait_until 10 counted 20
+kill -STOP -$front
+wait_until 10 grep -q suspended job/log.jsonl
+sleep 0.2
+before=$(wc -l <count)
+sleep 0.3
+is "stopping the group stops a restarted job" "$(wc -l <count)" "$before"
+kill -CONT -$front
+wait $front
+is "and continuing continues it" $? 6
+same_file "after a death the last checkpoint goes on" count wanted
+
+rm -rf count job
+start run -d job -- bash counter
+wait_until 10 counted 5
+for point in supervisor-saved supervisor-written supervisor-published; do
+    q checkpoint -d job --stop >/dev/null
+    wait $front
+    QCKPT_TESTING=1 QCKPT_FAULT=$point setsid "$QCKPT" restart -d job >>stdout 2>>stderr &
+    front=$!
+    wait_until 10 sh -c "[ \$(grep -c '\"restarted\"' job/log.jsonl) -gt \
+        \$(grep -c died-$point job/log.jsonl) ]"
+    sleep 0.2
+    status_is "the supervisor dies at $point: the request fails" 1 q checkpoint -d job
+    wait $front
+    is "the front fails" $? 1
+    status_is "what is published is whole" 0 q verify -d job
+    start restart -d job
+    wait_until 10 sh -c "q() { '$QCKPT' \"\$@\"; }; q show -d job | grep -q 'state *running'"
+done
+wait $front
+is "at the end the job ends as ever" $? 6
+same_file "and has done everything once" count wanted
+done_testing
