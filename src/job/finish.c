@@ -27,7 +27,8 @@ void supervisor_kill_job(struct supervisor *s)
     s->engine->kill(s->job);
     s->engine->close(s->job);
     s->job = NULL;
-    /* What escaped the engine, and the sentinel, which has nothing to watch any more. */
+    /* What escaped the engine, and the sentinel, which has nothing to watch any more.
+     */
     orphans_kill(KILL_DEADLINE_S);
     s->sentinel = -1;
 }

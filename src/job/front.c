@@ -34,17 +34,16 @@ struct front {
 
 /* The terminal goes to the job when it is ours to give: when this process leads the
  * session whose terminal it is (qsub -pty). A session has one terminal and a terminal
- * one session, so we let it go; the hang-up that follows finds SIGHUP ignored. */
+ * one session, so we let it go. The hang-up that the kernel sends us for that is
+ * pending now, because it is blocked; ignoring the signal for a moment removes it. */
 static bool give_up_tty(void)
 {
-    bool given;
-
-    if (getsid(0) != getpid() || tcgetsid(STDIN_FILENO) != getpid())
+    if (getsid(0) != getpid() || tcgetsid(STDIN_FILENO) != getpid() ||
+        ioctl(STDIN_FILENO, TIOCNOTTY) < 0)
         return false;
     signal(SIGHUP, SIG_IGN);
-    given = ioctl(STDIN_FILENO, TIOCNOTTY) == 0;
     signal(SIGHUP, SIG_DFL);
-    return given;
+    return true;
 }
 
 static int start_supervisor(struct front *front, struct supervisor_args *args,

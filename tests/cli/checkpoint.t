@@ -4,10 +4,11 @@
 . "$(dirname "$0")/lib.sh"
 
 cat >counter <<'JOB'
+exec 3>>count
 i=0
 while [ $i -lt 100 ]; do
     i=$((i + 1))
-    echo $i >>count
+    echo $i >&3
     sleep 0.03
 done
 exit 6

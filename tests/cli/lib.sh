@@ -16,6 +16,12 @@ for name in "${!QCKPT_@}"; do
     unset "$name"
 done
 
+# A pipe that whoever runs the tests left open would be the job's, and is refused.
+for fd in /proc/$$/fd/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || [ "$fd" -ge 255 ] || eval "exec $fd>&-"
+done
+
 work=$(mktemp -d /tmp/qckpt-cli-XXXXXX)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || bail_out "no directory $work"
