@@ -51,36 +51,57 @@ static int decode(const struct image_file *file, struct pipe *out, struct err *e
 
 /* ---- saving ---- */
 
-/* The queue is copied by tee(2) into a pipe of our own. */
+static int make_pipe(int ends[2], int size, struct err *e)
+{
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_sys(e, "a pipe");
+    if (fcntl(ends[1], F_SETPIPE_SZ, size) >= 0)
+        return 0;
+    err_sys(e, "a pipe of %d bytes", size);
+    close(ends[0]);
+    close(ends[1]);
+    return -1;
+}
+
+/* Moves what is in `from` piece by piece through a pipe that has room for one piece. */
+static int take_pieces(struct pipe *p, int from, int waiting, struct err *e)
+{
+    auto_free char *buffer = malloc(waiting);
+    int ends[2];
+    ssize_t n, got = 0;
+
+    if (!buffer)
+        return err_sys(e, "what waits in a pipe");
+    if (make_pipe(ends, getpagesize(), e) < 0)
+        return -1;
+    auto_fd int one = ends[0];
+    auto_fd int to = ends[1];
+    while (got < waiting) {
+        n = splice(from, NULL, to, NULL, waiting - got, SPLICE_F_NONBLOCK);
+        if (n <= 0 || read(one, buffer, n) != n ||
+            files_queue_add(&p->queue, buffer, n) < 0)
+            return err_sys(e, "what waits in a pipe");
+        got += n;
+    }
+    return 0;
+}
+
+/* The queue is copied by tee(2) into a pipe of our own. Its pieces are the pipe's
+ * buffers: written again one by one they fill the new pipe as the old one was filled,
+ * and packets (O_DIRECT) keep their ends. */
 static int peek(const struct saved *known, struct pipe *p, int waiting, struct err *e)
 {
-    /* Pages in the copy are counted as in the original; a byte more in each read tells
-     * packets (O_DIRECT) apart by their ends. */
-    auto_free char *buffer = malloc(waiting + 1);
-    int ends[2], status = 0;
-    ssize_t n;
+    int ends[2];
 
-    if (!buffer || pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-        return err_sys(e, "what waits in a pipe");
+    if (make_pipe(ends, p->capacity, e) < 0)
+        return -1;
     auto_fd int from = ends[0];
     auto_fd int to = ends[1];
-    if (fcntl(to, F_GETPIPE_SZ) < (int)p->capacity &&
-        fcntl(to, F_SETPIPE_SZ, p->capacity) < 0)
-        return err_sys(e, "a pipe of %u bytes", p->capacity);
     if (tee(known->copy, to, INT_MAX, SPLICE_F_NONBLOCK) < waiting)
         return err_sys(e, "process %d descriptor %d: copy what waits in it", known->pid,
                        known->fd);
-    if (p->packets) {
-        while (status == 0 && (n = read(from, buffer, waiting + 1)) > 0)
-            status = files_queue_add(&p->queue, buffer, n);
-    } else {
-        size_t got = 0;
-
-        while ((n = read(from, buffer + got, waiting + 1 - got)) > 0)
-            got += n;
-        status = files_queue_add(&p->queue, buffer, got);
-    }
-    return status < 0 ? err_sys(e, "what waits in a pipe") : 0;
+    close(take_fd(&to));
+    return take_pieces(p, from, waiting, e);
 }
 
 static int save(struct files_save *s, const struct found *f, uint32_t index,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Pseudo-terminals: the master and its slaves, with mode, size and settings. A slave
- * whose master is outside the job is the new run's terminal. What was written to one
- * end and not yet read at the other is not saved.
+ * Pseudo-terminals: the master and its slaves, with mode, size, settings and what waits
+ * in them. A slave whose master is outside the job is the new run's terminal.
  */
 #include "base/err.h"
 #include "base/log.h"
@@ -33,9 +32,135 @@ struct pty {
     bool external; /* slave: the master is outside the job */
     struct termios settings;
     struct winsize size;
+    struct files_queue for_master, for_slave; /* of a master: what waits to be read */
 };
 
+static void clear(struct pty *p)
+{
+    files_queue_free(&p->for_master);
+    files_queue_free(&p->for_slave);
+}
+
+static void forget(void *notes)
+{
+    clear(notes);
+    free(notes);
+}
+
+static int open_slave(int master, uint32_t flags, struct err *e)
+{
+    int fd = ioctl(master, TIOCGPTPEER, flags | O_NOCTTY | O_CLOEXEC);
+
+    return fd < 0 ? err_sys(e, "open the slave of a pseudo-terminal") : fd;
+}
+
+/* ---- what waits in it ---- */
+
+/* Settings under which bytes pass as they are. With `lines`, input is still taken by
+ * lines, as it was. */
+static struct termios plain(const struct termios *settings, bool lines)
+{
+    struct termios t = *settings;
+
+    cfmakeraw(&t);
+    if (!lines)
+        return t;
+    t.c_lflag |= ICANON;
+    for (int i = 0; i < NCCS; i++)
+        t.c_cc[i] = _POSIX_VDISABLE;
+    return t;
+}
+
+/* Everything that can be read at once. */
+static int take(int fd, struct files_queue *q, struct err *e)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char buffer[4096];
+    ssize_t n;
+
+    while (poll(&p, 1, 0) > 0 && (p.revents & POLLIN)) {
+        n = read(fd, buffer, sizeof(buffer));
+        if (n <= 0)
+            break;
+        if (files_queue_add(q, buffer, n) < 0)
+            return err_sys(e, "what waits in a pseudo-terminal");
+    }
+    return 0;
+}
+
+/* Both descriptors are non-blocking. */
+static int give(int master, int slave, const struct pty *p, struct err *e)
+{
+    bool lines = p->settings.c_lflag & ICANON;
+    struct termios t = plain(&p->settings, lines);
+    int off = 0, packet = p->packet;
+
+    if (p->for_master.n_messages == 0 && p->for_slave.n_messages == 0)
+        return 0;
+    if (tcsetattr(slave, TCSANOW, &t) < 0 || ioctl(master, TIOCPKT, &off) < 0)
+        return err_sys(e, "settings of a pseudo-terminal");
+    if (files_queue_fill(&p->for_master, slave, FILES_FILL_PIPE, e) < 0 ||
+        files_queue_fill(&p->for_slave, master, FILES_FILL_PIPE, e) < 0)
+        return -1;
+    if (tcsetattr(slave, TCSANOW, &p->settings) < 0 ||
+        ioctl(master, TIOCPKT, &packet) < 0)
+        return err_sys(e, "settings of a pseudo-terminal");
+    return 0;
+}
+
 /* ---- saving ---- */
+
+static bool has_slave(const struct files_save *s, uint32_t number)
+{
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        const struct pty *p = s->files[i].notes;
+
+        if (s->img->files[i].kind == IMAGE_FILE_PTY_SLAVE && p->number == number)
+            return true;
+    }
+    return false;
+}
+
+/* Nothing shows the bytes without taking them: they are taken and put back. */
+static int take_and_give(int master, int slave, struct pty *p, struct err *e)
+{
+    struct termios raw = plain(&p->settings, false);
+    int off = 0;
+
+    if (tcsetattr(slave, TCSANOW, &raw) < 0 || ioctl(master, TIOCPKT, &off) < 0)
+        return err_sys(e, "settings of a pseudo-terminal");
+    if (take(master, &p->for_master, e) < 0 || take(slave, &p->for_slave, e) < 0)
+        return -1;
+    return give(master, slave, p, e);
+}
+
+/* What waits in the terminal of the master files[index]. A line that is being typed
+ * does not count: it cannot be seen without ending it. */
+static int save_queues(struct files_save *s, uint32_t index, struct err *e)
+{
+    struct pty *p = s->files[index].notes;
+    int master = s->files[index].copy, waiting = 0, flags, status;
+    struct pollfd ready = {.fd = master, .events = POLLIN};
+    auto_fd int slave = -1;
+
+    /* One that was never opened must not be opened and closed: the master would hear
+     * that it hung up. */
+    if (p->locked || (!p->hung_up && !has_slave(s, p->number)))
+        return 0;
+    poll(&ready, 1, 0);
+    slave = open_slave(master, O_RDWR | O_NONBLOCK, e);
+    if (slave < 0)
+        return -1;
+    ioctl(slave, FIONREAD, &waiting);
+    if (waiting == 0 && !(ready.revents & POLLIN))
+        return 0;
+    flags = fcntl(master, F_GETFL);
+    if (flags < 0 || fcntl(master, F_SETFL, flags | O_NONBLOCK) < 0)
+        return err_sys(e, "flags of a pseudo-terminal");
+    status = take_and_give(master, slave, p, e);
+    fcntl(master, F_SETFL, flags);
+    return status;
+}
 
 static void save_master(const struct saved *known, struct pty *p)
 {
@@ -95,6 +220,8 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
 
     p->external = file->kind == IMAGE_FILE_PTY_SLAVE && p->number != NO_NUMBER &&
                   find_master(s, p->number) == IMAGE_NONE;
+    if (file->kind == IMAGE_FILE_PTY_MASTER && save_queues(s, index, e) < 0)
+        return -1;
     enc_u32(&c, p->number);
     enc_u8(&c, p->locked);
     enc_u8(&c, p->packet);
@@ -110,6 +237,8 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
     enc_u32(&c, cfgetospeed(&p->settings));
     enc_u32(&c, p->size.ws_row);
     enc_u32(&c, p->size.ws_col);
+    files_queue_encode(&c, &p->for_master);
+    files_queue_encode(&c, &p->for_slave);
     return enc_blob(&c, &file->detail, e);
 }
 
@@ -148,14 +277,22 @@ static int decode(const struct image_file *file, struct pty *p, struct err *e)
     cfsetospeed(&p->settings, dec_u32(&d));
     p->size.ws_row = dec_u32(&d);
     p->size.ws_col = dec_u32(&d);
-    return dec_end(&d, "pseudo-terminal", e);
+    if (files_queue_decode(&d, &p->for_master) == 0 &&
+        files_queue_decode(&d, &p->for_slave) == 0 &&
+        dec_end(&d, "pseudo-terminal", e) == 0)
+        return 0;
+    clear(p);
+    return err_set(e, ERR_CORRUPT, "the record of a pseudo-terminal is damaged");
 }
 
 static int check(const struct files_restore *r, uint32_t index, struct err *e)
 {
     struct pty p;
 
-    return decode(&r->img->files[index], &p, e);
+    if (decode(&r->img->files[index], &p, e) < 0)
+        return -1;
+    clear(&p);
+    return 0;
 }
 
 static int open_master(uint32_t flags, struct err *e)
@@ -170,13 +307,6 @@ static int open_master(uint32_t flags, struct err *e)
         return -1;
     }
     return fd;
-}
-
-static int open_slave(int master, uint32_t flags, struct err *e)
-{
-    int fd = ioctl(master, TIOCGPTPEER, flags | O_NOCTTY | O_CLOEXEC);
-
-    return fd < 0 ? err_sys(e, "open the slave of a pseudo-terminal") : fd;
 }
 
 int files_hung_up_terminal(uint32_t flags, struct err *e)
@@ -200,6 +330,7 @@ static int open_slaves(struct files_restore *r, uint32_t number, int master,
             continue;
         if (decode(&img->files[i], &p, e) < 0)
             return -1;
+        clear(&p);
         if (p.number != number || p.external)
             continue;
         fd = open_slave(master, files_open_flags(&img->files[i]), e);
@@ -219,30 +350,61 @@ static int set_up_master(int master, const struct pty *p, struct err *e)
     return 0;
 }
 
-static int open_master_file(struct files_restore *r, uint32_t index, struct err *e)
-{
-    const struct image_file *file = &r->img->files[index];
-    auto_fd int slave = -1;
-    auto_fd int fd = -1;
-    int locked = 1;
-    struct pty p;
+enum { TRIES = 64 };
 
-    if (decode(file, &p, e) < 0)
+/* A master of this number if that is free: the name of its slave is /dev/pts/NUMBER.
+ * The kernel gives out the least free one. */
+static int open_numbered(uint32_t number, struct err *e)
+{
+    int others[TRIES], n = 0, fd = -1;
+    unsigned got = 0;
+
+    while (n < TRIES) {
+        fd = open_master(O_RDWR | O_NONBLOCK, e);
+        if (fd < 0 || ioctl(fd, TIOCGPTN, &got) < 0 || got >= number)
+            break;
+        others[n++] = fd;
+    }
+    if (n == TRIES)
+        fd = open_master(O_RDWR | O_NONBLOCK, e);
+    while (n > 0)
+        close(others[--n]);
+    return fd;
+}
+
+static int open_with(struct files_restore *r, uint32_t index, const struct pty *p,
+                     struct err *e)
+{
+    auto_fd int fd = open_numbered(p->number, e);
+    auto_fd int slave = -1;
+    int locked = 1;
+
+    if (fd < 0 || set_up_master(fd, p, e) < 0)
         return -1;
-    fd = open_master(files_open_flags(file), e);
-    if (fd < 0 || set_up_master(fd, &p, e) < 0)
+    if (p->number != NO_NUMBER && open_slaves(r, p->number, fd, e) < 0)
         return -1;
-    if (p.hung_up) {
-        /* The kernel tells the master once a slave has been opened and closed. */
-        slave = open_slave(fd, O_RDWR, e);
-        if (slave < 0)
+    if (p->hung_up || p->for_master.n_messages || p->for_slave.n_messages) {
+        /* After it is opened and closed the master hears that it hung up, when the job
+         * has no other. */
+        slave = open_slave(fd, O_RDWR | O_NONBLOCK, e);
+        if (slave < 0 || give(fd, slave, p, e) < 0)
             return -1;
     }
-    if (p.number != NO_NUMBER && open_slaves(r, p.number, fd, e) < 0)
-        return -1;
-    if (p.locked && ioctl(fd, TIOCSPTLCK, &locked) < 0)
+    if (p->locked && ioctl(fd, TIOCSPTLCK, &locked) < 0)
         return err_sys(e, "lock a pseudo-terminal");
     return files_pool_put(r, index, &fd, e);
+}
+
+static int open_master_file(struct files_restore *r, uint32_t index, struct err *e)
+{
+    struct pty p;
+    int status;
+
+    if (decode(&r->img->files[index], &p, e) < 0)
+        return -1;
+    status = open_with(r, index, &p, e);
+    clear(&p);
+    return status;
 }
 
 static int open_external(struct files_restore *r, uint32_t flags, struct err *e)
@@ -262,10 +424,14 @@ static uint32_t master_of(const struct image *img, uint32_t number)
     struct err ignored;
     struct pty p;
 
-    for (uint32_t i = 0; i < img->n_files; i++)
-        if (img->files[i].kind == IMAGE_FILE_PTY_MASTER &&
-            decode(&img->files[i], &p, &ignored) == 0 && p.number == number)
+    for (uint32_t i = 0; i < img->n_files; i++) {
+        if (img->files[i].kind != IMAGE_FILE_PTY_MASTER ||
+            decode(&img->files[i], &p, &ignored) < 0)
+            continue;
+        clear(&p);
+        if (p.number == number)
             return i;
+    }
     return IMAGE_NONE;
 }
 
@@ -278,6 +444,7 @@ static int open_slave_file(struct files_restore *r, uint32_t index, struct err *
 
     if (decode(file, &p, e) < 0)
         return -1;
+    clear(&p);
     if (p.external) {
         fd = open_external(r, files_open_flags(file), e);
     } else if (p.number == NO_NUMBER) {
@@ -298,7 +465,7 @@ const struct file_kind file_kind_pty_master = {
     .name = "a pseudo-terminal",
     .save = save,
     .pair = pair,
-    .forget = free,
+    .forget = forget,
     .check = check,
     .make = open_master_file,
 };
@@ -307,7 +474,7 @@ const struct file_kind file_kind_pty_slave = {
     .name = "a terminal",
     .save = save,
     .pair = pair,
-    .forget = free,
+    .forget = forget,
     .check = check,
     .make = open_slave_file,
 };

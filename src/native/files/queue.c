@@ -128,18 +128,12 @@ static int peek_all(struct files_queue *q, int sock, int type, char *buffer,
     int more;
 
     while ((more = peek_one(sock, buffer, PEEK_SIZE, &got, s, e)) > 0) {
-        if (got > 0) {
-            if (files_queue_add(q, buffer, got) < 0)
-                return err_sys(e, "what waits in descriptor %d of process %d", s->fd,
-                               s->pid);
-            continue;
-        }
-        if (type != SOCK_DGRAM || (poll(&p, 1, 0) > 0 && (p.revents & POLLRDHUP)))
+        if (got == 0 &&
+            (type != SOCK_DGRAM || (poll(&p, 1, 0) > 0 && (p.revents & POLLRDHUP))))
             return 0; /* the end */
-        /* An empty message does not move the offset: what follows cannot be seen. */
-        return files_refuse_saved(s, e,
-                                  "a socket in which an empty message waits: try "
-                                  "again when it has been read");
+        if (files_queue_add(q, buffer, got) < 0)
+            return err_sys(e, "what waits in descriptor %d of process %d", s->fd,
+                           s->pid);
     }
     return more;
 }

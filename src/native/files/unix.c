@@ -127,12 +127,39 @@ static void find_state(const struct files_save *s, uint32_t index)
         u->peer = IMAGE_NONE;
 }
 
+static bool has_empty(const struct files_queue *q)
+{
+    for (uint32_t i = 0; i < q->n_messages; i++)
+        if (q->messages[i].size == 0)
+            return true;
+    return false;
+}
+
+/* The kernel shows an empty message to MSG_PEEK with an offset only once (skb->peeked).
+ * So that the next checkpoint sees it, too, the messages are taken and sent again. */
+static int renew(struct files_save *s, uint32_t index, struct err *e)
+{
+    const struct saved *known = &s->files[index];
+    const struct unix_socket *u = known->notes;
+    char byte;
+
+    if (u->state != UNIX_PAIR)
+        return files_refuse_saved(known, e,
+                                  "a socket in which an empty message waits: try again "
+                                  "when it has been read");
+    for (uint32_t i = 0; i < u->queue.n_messages; i++)
+        recv(known->copy, &byte, 1, MSG_DONTWAIT);
+    return files_queue_fill(&u->queue, s->files[u->peer].copy, FILES_FILL_SOCKET, e);
+}
+
 static int pair(struct files_save *s, uint32_t index, struct err *e)
 {
     struct unix_socket *u = s->files[index].notes;
     struct enc c = {0};
 
     find_state(s, index);
+    if (has_empty(&u->queue) && renew(s, index, e) < 0)
+        return -1;
     enc_u32(&c, u->type);
     enc_u32(&c, u->state);
     enc_u32(&c, u->peer);
