@@ -43,6 +43,26 @@ static int refuse_by_status(const struct proc_status *st, struct err *e)
     return 0;
 }
 
+/* A restart has no other ids to give than those of the one who restarts. */
+static int refuse_by_user(const struct proc_status *st, struct err *e)
+{
+    for (int i = 0; i < 4; i++) {
+        if (st->uid[i] != geteuid())
+            return err_set(
+                e, ERR_REFUSED,
+                "process %d runs as user %u, not %u as the job does: start it "
+                "outside of the job",
+                st->inner_pid, st->uid[i], geteuid());
+        if (st->gid[i] != getegid())
+            return err_set(
+                e, ERR_REFUSED,
+                "process %d runs with group %u, not %u as the job does: start "
+                "the job with that group (newgrp)",
+                st->inner_pid, st->gid[i], getegid());
+    }
+    return 0;
+}
+
 /* Namespaces, and what goes by the same rule: the job's processes share those of the
  * process that the job was started from. */
 static int refuse_by_namespaces(pid_t pid, pid_t reference, int inner_pid,
@@ -222,7 +242,7 @@ int collect_process(struct save *s, uint32_t i, struct err *e)
         s->img->last_pid = p->pid;
     if (p->zombie)
         return 0;
-    if (refuse_by_status(&status, e) < 0 ||
+    if (refuse_by_user(&status, e) < 0 || refuse_by_status(&status, e) < 0 ||
         refuse_by_namespaces(f->pid, s->root->parent, p->pid, e) < 0 ||
         refuse_by_sharing(s, i, e) < 0)
         return -1;
