@@ -5,9 +5,12 @@
 One job is saved twice and stopped. Each test damages a copy of its directory and restarts
 that: the victim must come back whole or not at all.
 """
+import ctypes
+import ctypes.util
 import json
 import os
 import random
+import re
 import shutil
 
 import sysrun
@@ -15,6 +18,8 @@ import sysrun
 # Where a restart may end instead of in the victim's status: failed, nothing to restart from.
 CLEAN_FAILURES = (1, sysrun.NOTHING)
 FUZZ_ROUNDS = 40
+
+FILES = ("manifest.json", "manifest.json.sum", "image", "image.sum", "memory", "memory.sum")
 
 
 class Seed:
@@ -199,14 +204,49 @@ def all_damaged():
             is_rejected(job, number)
 
 
+class Digest(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def digest(data):
+    """XXH3-128 as doc/format/store.md writes it."""
+    name = ctypes.util.find_library("xxhash")
+    if not name:
+        raise sysrun.Skipped("libxxhash is not there")
+    function = ctypes.CDLL(name).XXH3_128bits
+    function.restype = Digest
+    function.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+    d = function(data, len(data))
+    return f"{d.high:016x}{d.low:016x}"
+
+
+def rewrite(job, number, name, change):
+    """Changes a file's bytes and makes every checksum fit: damage that only the reader
+    of the content can find."""
+    path = generation(job, number, name)
+    with open(path, "rb") as f:
+        data = change(f.read())
+    sums, at = b"", 0
+    for line in sysrun.read(path + ".sum").splitlines():
+        size = int(line.split()[0])
+        sums += f"{size} {digest(data[at:at + size])}\n".encode()
+        at += size
+    if name == "manifest.json":
+        sums = f"{len(data)} {digest(data)}\n".encode()
+    for where, what in ((path, data), (path + ".sum", sums)):
+        with open(where, "wb") as f:
+            f.write(what)
+    if name != "manifest.json":
+        manifest = json.loads(sysrun.read(generation(job, number, "manifest.json")))
+        old = next(f["sums"] for f in manifest["files"] if f["name"] == name)
+        rewrite(job, number, "manifest.json",
+                lambda text: text.replace(old.encode(), digest(sums).encode()))
+
+
 def too_new():
     with job_context(seed.copy("new")) as job:
-        path = generation(job, 2, "manifest.json")
-        text = sysrun.read(path)
-        manifest = json.loads(text)
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text.replace(f'"format":{manifest["format"]}', '"format":99')
-                    .replace(f'"format": {manifest["format"]}', '"format": 99'))
+        rewrite(job, 2, "manifest.json", lambda text: re.sub(
+            rb'"format": *1\b', b'"format": 99', text, count=1))
         comes_back(job, 1)
         why = is_rejected(job, 2)
         if "99" not in why:
@@ -275,6 +315,30 @@ def fuzz():
     return f"{came_back} of {FUZZ_ROUNDS} came back, the rest failed cleanly"
 
 
+def forged():
+    """Nonsense under valid checksums: whatever the job becomes, the supervisor lives."""
+    rng = random.Random(21)
+    ends = {}
+    for i in range(FUZZ_ROUNDS):
+        with job_context(seed.copy(f"forged{i}")) as job:
+            shutil.rmtree(generation(job, 1))
+            rewrite(job, 2, "image", lambda data: nonsense(data, rng))
+            job.restart()
+            status = job.wait()
+            err = sysrun.read(job.err)
+            if "supervisor was killed" in err or status in (134, 139):
+                raise sysrun.Failed(f"round {i}: status {status}")
+            ends[status] = ends.get(status, 0) + 1
+    return "ends: " + ", ".join(f"{n} times {s}" for s, n in sorted(ends.items()))
+
+
+def nonsense(data, rng):
+    data = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        data[rng.randrange(len(data))] = rng.choice((0, 1, 0x7f, 0x80, 0xff))
+    return bytes(data)
+
+
 def hurt_at_random(job, rng):
     for number in (1, 2):
         names = os.listdir(generation(job, number))
@@ -289,7 +353,7 @@ def hurt_at_random(job, rng):
 
 def tests():
     yield "an undamaged copy restarts", undamaged
-    for name in ("manifest.json", "image", "memory", "image.sum", "memory.sum"):
+    for name in FILES:
         for how in HOW:
             yield f"{name}: {how}", lambda n=name, h=how: damaged_newest(n, h)
     yield "every file of a generation is tried above", all_names_are_known
@@ -305,11 +369,11 @@ def tests():
     yield "a directory that is open to others", open_to_others
     yield "a generation that is a symbolic link", symbolic_link
     yield "random damage", fuzz
+    yield "nonsense under valid checksums", forged
 
 
 def all_names_are_known():
-    unknown = set(files_of(2)) - {"manifest.json", "image", "memory", "image.sum",
-                                  "memory.sum"}
+    unknown = set(files_of(2)) - set(FILES)
     if unknown:
         raise sysrun.Failed(f"files that nobody damages: {unknown}")
 

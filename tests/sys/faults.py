@@ -169,6 +169,22 @@ def disk_full():
         fs.close()
 
 
+def cannot_be_stopped():
+    """A deadline for the freeze: then all is undone, and the next checkpoint works."""
+    slow = victim("slow_vfork")
+    want = sysrun.undisturbed(slow)
+    with sysrun.Job(sysrun.base(), slow, "faults") as job:
+        job.run()
+        job.wait_ready()
+        start = time.monotonic()
+        _, err = job.checkpoint(expect=1)
+        took = time.monotonic() - start
+        if took > 10 or "3 s" not in err:
+            raise sysrun.Failed(f"after {took:.1f} s: {err}")
+        job.go()
+        job.finish(want)
+
+
 def two_at_once():
     """Requests that meet are both answered, the job goes on."""
     want = sysrun.undisturbed(victim())
@@ -226,6 +242,7 @@ def tests():
         yield f"failure at {point}", lambda p=point: fails_at(p)
     yield "killed anywhere in a checkpoint", killed_at_random
     yield "a full disk", disk_full
+    yield "a process that cannot be stopped", cannot_be_stopped
     yield "several requests at once", two_at_once
     yield "checkpoints by itself", by_itself
     yield "a signal to the front", signals_reach_the_job

@@ -44,7 +44,8 @@ class Victim:
         self.works = name.startswith("work_")
         self.refused = name.startswith("refuse_")
         self.may = name.startswith("may_")
-        self.carried = not (self.refused or self.may)
+        self.slow = name.startswith("slow_")
+        self.carried = not (self.refused or self.may or self.slow)
         self.status = STATUS.get(name, 0)
 
 
