@@ -196,6 +196,12 @@ static int make_in_tmpdir(const struct image_carried *c, struct err *e)
     return 0;
 }
 
+/* Files that the kernel makes up are there already. */
+static bool is_kernels(const char *path)
+{
+    return is_below(path, "/proc") || is_below(path, "/sys") || is_below(path, "/dev");
+}
+
 static int put_back(const struct image *img, const struct image_carried *c,
                     struct err *e)
 {
@@ -205,6 +211,8 @@ static int put_back(const struct image *img, const struct image_carried *c,
     if (c->path[0] != '/' || strlen(c->path) >= PATH_MAX)
         return err_set(e, ERR_CORRUPT, "a file that travels has the path %.100s",
                        c->path);
+    if (is_kernels(c->path))
+        return 0;
     if (lstat(c->path, &st) == 0 && S_ISREG(c->mode) && same_content(c, &st))
         return 0;
     if (is_below(c->path, img->tmpdir))
