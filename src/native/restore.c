@@ -364,19 +364,25 @@ static int commit(struct restore *r, struct err *e)
     return 0;
 }
 
+/* Where a test makes a restart fail or die. */
+static int pass(const char *point, struct err *e)
+{
+    fault_point(point);
+    return fault_fails(point) ? err_set(e, ERR_FAILED, "%s fails for a test", point)
+                              : 0;
+}
+
 static int run(struct restore *r, struct err *e)
 {
-    if (start_init(r, e) < 0 || wait_for_stubs(r, e) < 0)
+    if (start_init(r, e) < 0 || wait_for_stubs(r, e) < 0 ||
+        pass("native.restore-stubs", e) < 0)
         return -1;
-    fault_point("restore-stubs");
     if (for_each(r, attach, e) < 0 || for_each(r, remap_switch, e) < 0 ||
-        load_memory(r, e) < 0)
+        load_memory(r, e) < 0 || pass("native.restore-memory", e) < 0)
         return -1;
-    fault_point("restore-memory");
     if (for_each(r, remap_finish, e) < 0 || for_each(r, populate, e) < 0 ||
-        finish_all(r, e) < 0)
+        finish_all(r, e) < 0 || pass("native.restore-commit", e) < 0)
         return -1;
-    fault_point("restore-commit");
     if (commit(r, e) < 0)
         return -1;
     if (for_each(r, release, e) < 0)

@@ -2,6 +2,7 @@
 #include "native/spawn_pid.h"
 
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/scope.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,7 +54,7 @@ bool spawn_has_set_tid(void)
         struct clone_args args = {.set_tid = (uintptr_t)pids, .set_tid_size = 64};
 
         known = syscall(SYS_clone3, &args, sizeof(args)) < 0 && errno == EINVAL ? 1 : 2;
-        if (getenv("QCKPT_NO_SET_TID"))
+        if (fault_fails("native.set-tid"))
             known = 2;
     }
     return known == 1;

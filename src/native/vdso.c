@@ -2,6 +2,7 @@
 #include "native/vdso.h"
 
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/scope.h"
 #include "image/image.h"
 #include "native/inject.h"
@@ -227,7 +228,7 @@ int vdso_settle(struct vdso *v, struct tracee *t, const struct image *img,
         inject_read(t, now->start, new_image, now->size, e) < 0)
         return -1;
     n = vdso_match(old_image, old_size, new_image, now->size, now->start, patches);
-    if (same_layout(v, p, code) &&
+    if (!fault_fails("native.vdso") && same_layout(v, p, code) &&
         (memcmp(old_image, new_image, old_size) == 0 || (n < 0 && same_kernel(img))))
         return vdso_move(v, t, code->start - now->start + v->part[0].start, e);
     if (n < 0)
