@@ -28,10 +28,15 @@ struct carrier {
     struct err *e;
 };
 
-/* Whether every host of a cluster sees the same files there (statfs(2)). */
-static bool is_network(int fd)
+/* Whether every host has its own of these anyway, as in /proc, or all hosts of a
+ * cluster see the same files there (statfs(2)). */
+static bool is_everywhere(int fd)
 {
-    static const long magics[] = {NFS_SUPER_MAGIC,
+    static const long magics[] = {PROC_SUPER_MAGIC,
+                                  SYSFS_MAGIC,
+                                  CGROUP_SUPER_MAGIC,
+                                  CGROUP2_SUPER_MAGIC,
+                                  NFS_SUPER_MAGIC,
                                   CIFS_SUPER_MAGIC,
                                   SMB2_SUPER_MAGIC,
                                   AFS_SUPER_MAGIC,
@@ -117,7 +122,7 @@ static int carry_small(struct carrier *c, pid_t pid, const struct image_file *fi
     copy = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     /* What cannot be read here is left to the restart, which needs the same file. */
     if (copy < 0 || fstat(copy, &st) < 0 || !S_ISREG(st.st_mode) ||
-        st.st_size > CARRY_FILE_MAX || is_network(copy))
+        st.st_size > CARRY_FILE_MAX || is_everywhere(copy))
         return 0;
     c->budget = CARRY_FILE_MAX;
     return carry_open(c, file->path, copy, &st);
