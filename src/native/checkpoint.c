@@ -146,7 +146,8 @@ static int look(struct checkpoint *c, const struct checkpoint_request *r, struct
         copy_string(&s->img->job_script, r->job_script, e) < 0)
         return -1;
     describe_time(s);
-    if (look_at_processes(s, e) < 0 || look_at_files(s, e) < 0)
+    if (look_at_processes(s, e) < 0 || collect_sysv(s, e) < 0 ||
+        look_at_files(s, e) < 0)
         return -1;
     return carry_save(s, r->carry_tmpdir ? r->tmpdir : NULL, e);
 }

@@ -7,6 +7,7 @@
  *   collect_process.c    look, and refuse what cannot be saved; nothing is changed yet
  *   collect_thread.c
  *   collect_memory.c
+ *   collect_sysv.c
  *   collect_calls.c      ask the rest by injected system calls
  *   snapshot.c           copy-on-write copies of the processes
  *   checkpoint.c         the order of it all; thaw; the writer
@@ -66,6 +67,7 @@ int save_copy_vma(struct save *s, uint32_t i, uint32_t vma, struct err *e);
 int collect_process(struct save *s, uint32_t i, struct err *e);
 int collect_threads(struct save *s, uint32_t i, struct err *e);
 int collect_memory(struct save *s, uint32_t i, struct err *e);
+int collect_sysv(const struct save *s, struct err *e);
 
 /* After files_save_process of all processes: shared memory that is not in any file. */
 int collect_objects(struct save *s, uint32_t i, struct err *e);

@@ -4,6 +4,7 @@
 
 A victim of may_* may also be carried; then it is stopped and restarted like any other.
 """
+import os
 import re
 
 import sysrun
@@ -31,6 +32,31 @@ def refuse(victim):
     return note
 
 
+def refuse_after_restart():
+    """A restarted job lives in namespaces of its own; what it does there is seen too."""
+    victim = sysrun.victims()["late_refused"]
+    want = sysrun.undisturbed(victim)
+    with sysrun.Job(sysrun.base(), victim, "refused") as job:
+        job.run()
+        job.wait_ready()
+        epoch = job.epoch_number()
+        job.checkpoint("--stop")
+        job.wait_stopped()
+        os.unlink(job.ready_file)
+        job.restart()
+        job.wait_epoch_after(epoch)
+        open(os.path.join(job.work, "late"), "w", encoding="utf-8").close()
+        job.wait_ready()
+        _, pid, pattern = sysrun.read(job.ready_file).strip().split(" ", 2)
+        status, _, err = job.tool("checkpoint", "-d", job.ckpt)
+        check_message(status, err, pid, pattern)
+        status, out, err = job.tool("verify", "-d", job.ckpt)
+        if status != 0:
+            raise sysrun.Failed(f"verify: status {status}: {out}{err}")
+        job.go()
+        job.finish(want)
+
+
 def check_message(status, err, pid, pattern):
     if status != sysrun.REFUSED:
         raise sysrun.Failed(f"status {status}, expected {sysrun.REFUSED}: {err.strip()}")
@@ -47,4 +73,5 @@ def check_nothing_published(job):
 
 
 sysrun.run_tests([(name, lambda v=v: refuse(v))
-                  for name, v in sysrun.victims().items() if v.refused or v.may])
+                  for name, v in sysrun.victims().items() if v.refused or v.may] +
+                 [("refused after a restart", refuse_after_restart)])
