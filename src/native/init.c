@@ -59,6 +59,14 @@ static void close_others(int a, int b)
             close(fd);
 }
 
+/* These processes live as long as the job; nobody shall find a directory busy for it.
+ */
+static void leave_directory(void)
+{
+    if (chdir("/") < 0)
+        _exit(1);
+}
+
 /* ---- the replica ---- */
 
 /* Collects children for ever; tells when the job's root has ended. */
@@ -93,6 +101,7 @@ static _Noreturn void replica_run(struct setup *s)
     setsid();
     make_stubs(s);
     report_send(s->report_fd, REPORT_READY, NULL);
+    leave_directory();
     close_others(s->status_fd, -1);
     collect(s, s->img->root_pid);
 }
@@ -189,6 +198,7 @@ static void commit(struct setup *s)
     if (files_restore_commit(&s->files, &e) < 0)
         fail(s, &e);
     set_last_pid(s->img);
+    leave_directory();
     /* A pipe of the job must not be held open by us when the job runs. */
     close_others(s->report_fd, s->status_fd);
     report_send(s->report_fd, REPORT_COMMITTED, NULL);

@@ -170,13 +170,16 @@ static bool is_private(const struct image_vma *v)
            v->kind == IMAGE_VMA_OBJECT_PRIVATE || v->kind == IMAGE_VMA_VDSO;
 }
 
-/* Private mappings are written before they get their protection. Executable and
+/* Private mappings that have contents of their own are written before they get their
+ * protection; others would count against RLIMIT_DATA for nothing. Executable and
  * writable at once is never needed, and forbidden in places (SELinux execmem). */
-static uint32_t first_prot(const struct image_vma *v)
+static uint32_t first_prot(const struct restored *r, uint32_t i)
 {
+    const struct image_vma *v = &r->p->vmas[i];
+
     if (v->kind == IMAGE_VMA_VDSO)
         return PROT_READ | PROT_WRITE;
-    if (!is_private(v) || (v->prot & PROT_WRITE))
+    if (!is_private(v) || (v->prot & PROT_WRITE) || !r->filled[i])
         return v->prot;
     return PROT_READ | PROT_WRITE;
 }
@@ -204,9 +207,9 @@ static int source_fd(const struct setup *s, const struct image_process *p,
     return -1;
 }
 
-static int map_one(struct restored *r, const struct setup *s, const struct image_vma *v,
-                   struct err *e)
+static int map_one(struct restored *r, const struct setup *s, uint32_t i, struct err *e)
 {
+    const struct image_vma *v = &r->p->vmas[i];
     int flags = map_flags(v), fd = source_fd(s, r->p, v);
 
     if (v->kind == IMAGE_VMA_VVAR)
@@ -216,7 +219,7 @@ static int map_one(struct restored *r, const struct setup *s, const struct image
                        r->p->pid, (unsigned long)v->start,
                        v->path ? v->path : "object");
     if (INJECT(restored_leader(r), NULL, e, "map memory", SYS_mmap, v->start,
-               v->end - v->start, first_prot(v), flags, (uint64_t)(int64_t)fd,
+               v->end - v->start, first_prot(r, i), flags, (uint64_t)(int64_t)fd,
                fd < 0 ? 0 : v->offset) < 0)
         return err_wrap(e, "%s at %#lx", v->path ? v->path : "memory",
                         (unsigned long)v->start);
@@ -237,7 +240,7 @@ int remap_switch(struct restored *r, const struct setup *s, struct err *e)
     if (clear(r, e) < 0)
         return -1;
     for (uint32_t i = 0; i < r->p->n_vmas; i++)
-        if (map_one(r, s, &r->p->vmas[i], e) < 0)
+        if (map_one(r, s, i, e) < 0)
             return -1;
     return open_mem(r, e);
 }
@@ -298,11 +301,13 @@ static int name_memory(struct restored *r, const struct image_vma *v, struct err
     return inject_call(restored_leader(r), SYS_prctl, args, &result, e);
 }
 
-static int finish_one(struct restored *r, const struct image_vma *v, struct err *e)
+static int finish_one(struct restored *r, uint32_t i, struct err *e)
 {
+    const struct image_vma *v = &r->p->vmas[i];
+
     if (v->kind == IMAGE_VMA_VDSO || v->kind == IMAGE_VMA_VVAR)
         return 0;
-    if (first_prot(v) != v->prot &&
+    if (first_prot(r, i) != v->prot &&
         INJECT(restored_leader(r), NULL, e, "protect memory", SYS_mprotect, v->start,
                v->end - v->start, v->prot) < 0)
         return -1;
@@ -377,7 +382,7 @@ int remap_finish(struct restored *r, const struct setup *s, struct err *e)
     if (vdso_settle(&r->vdso, restored_leader(r), s->img, r->p, e) < 0)
         return -1;
     for (uint32_t i = 0; i < r->p->n_vmas; i++)
-        if (finish_one(r, &r->p->vmas[i], e) < 0)
+        if (finish_one(r, i, e) < 0)
             return -1;
     if (set_mm(r, s, e) < 0)
         return -1;

@@ -103,6 +103,23 @@ static int share(struct setup *s, struct err *e)
     return 0;
 }
 
+/* Notes which mappings a run of saved pages lies in. */
+static void mark_filled(struct restored *p, const struct image_run *run)
+{
+    uint32_t low = 0, high = p->p->n_vmas;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (p->p->vmas[middle].end <= run->start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < p->p->n_vmas && p->p->vmas[low].start < run->start + run->size; low++)
+        p->filled[low] = true;
+}
+
 static int prepare_processes(struct restore *r, struct err *e)
 {
     const struct image *img = r->img;
@@ -117,9 +134,13 @@ static int prepare_processes(struct restore *r, struct err *e)
         p->index = i;
         p->mem_fd = -1;
         p->threads = calloc(p->p->n_threads + (size_t)1, sizeof(*p->threads));
-        if (!p->threads)
+        p->filled = calloc(p->p->n_vmas + (size_t)1, sizeof(*p->filled));
+        if (!p->threads || !p->filled)
             return err_sys(e, "list the threads");
     }
+    for (uint32_t i = 0; i < img->n_runs; i++)
+        if (img->runs[i].owner == IMAGE_OWNER_PROCESS)
+            mark_filled(&r->processes[img->runs[i].index], &img->runs[i]);
     return 0;
 }
 
@@ -151,6 +172,7 @@ static void release_memory(struct restore *r)
 
     for (uint32_t i = 0; r->processes && i < r->img->n_processes; i++) {
         free(r->processes[i].threads);
+        free(r->processes[i].filled);
         if (r->processes[i].mem_fd >= 0)
             close(r->processes[i].mem_fd);
     }

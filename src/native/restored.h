@@ -9,6 +9,7 @@
 #include "native/inject.h"
 #include "native/vdso.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,6 +19,7 @@ struct image_process;
 struct restored {
     const struct image_process *p;
     uint32_t index;         /* into image.processes */
+    bool *filled;           /* owned; [p->n_vmas]: has contents in `memory` */
     struct tracee *threads; /* owned; [p->n_threads], [0] is the leader */
     uint32_t n_threads;     /* of them made so far; 0: not attached */
     uint64_t hole;          /* where nothing of the old and new memory lies */
