@@ -7,29 +7,26 @@
 
 #include <inttypes.h>
 
-static int checkpoint(struct hook *h, struct err *e)
+static int checkpoint(struct hook *h, char how[HOOK_TEXT_SIZE], struct err *e)
 {
     struct job_checkpoint done;
-    char bytes[32], pause[32];
 
     if (job_request_checkpoint(h->store, false, hook_timeout_s(h), NULL, NULL, &done,
                                e) < 0)
         return -1;
-    hook_log(h, LOG_INFO, "checkpoint", "generation %" PRIu64 ": %s, pause %s",
-             done.generation, str_bytes(done.stats.bytes, bytes),
-             str_duration_us(done.stats.pause_us, pause));
-    return 0;
+    return str_format(how, HOOK_TEXT_SIZE, e, "generation %" PRIu64, done.generation);
 }
 
 int cmd_hook_checkpoint(int argc, char **argv, struct err *e)
 {
     auto_hook struct hook h;
+    char how[HOOK_TEXT_SIZE] = "";
 
     if (hook_open(&h, "qckpt-checkpoint", argc, argv, e) < 0) {
-        hook_report(&h, e);
+        hook_not_opened(&h, e);
         return -1;
     }
     if (h.pe_task)
         return 0;
-    return hook_ended(&h, checkpoint(&h, e), e);
+    return hook_ended(&h, checkpoint(&h, how, e), how, e);
 }

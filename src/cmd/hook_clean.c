@@ -132,11 +132,12 @@ static int clean(struct hook *h, struct err *e)
     judge(h, &v);
     if (!v.remove) {
         hook_log(h, LOG_INFO, "kept", "checkpoints are kept: %s", v.why);
-        return hook_ended(h, 0, e);
+        return hook_ended(h, 0, "nothing was removed", e);
     }
     hook_log(h, LOG_INFO, "removed", "checkpoints are removed: %s", v.why);
     if (remove_all(h, e) < 0)
-        return hook_ended(h, -1, e);
+        return hook_ended(h, -1, NULL, e);
+    hook_sweep_forget(&h->job);
     return 0;
 }
 
@@ -147,7 +148,7 @@ int cmd_hook_clean(int argc, char **argv, struct err *e)
     if (hook_open(&h, "qckpt-clean", argc, argv, e) < 0) {
         if (e->kind == ERR_NOTHING)
             return 0;
-        hook_report(&h, e);
+        hook_not_opened(&h, e);
         return -1;
     }
     return h.pe_task ? 0 : clean(&h, e);

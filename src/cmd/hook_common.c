@@ -14,7 +14,7 @@
 
 enum { TIMEOUT_DEFAULT_S = 3600, STATUS_TIMEOUT_S = 2 };
 
-void hook_report(const struct hook *h, const struct err *e)
+void hook_not_opened(const struct hook *h, const struct err *e)
 {
     char text[1536];
 
@@ -83,10 +83,10 @@ void hook_log(struct hook *h, enum log_level level, const char *event, const cha
     store_log(h->store, level, h->name, h->epoch, event, NULL, "%s", text);
 }
 
-int hook_ended(struct hook *h, int result, const struct err *e)
+int hook_ended(struct hook *h, int result, const char *how, const struct err *e)
 {
     if (result == 0)
-        hook_log(h, LOG_INFO, "hook-ended", "%s ended", h->name);
+        hook_log(h, LOG_INFO, "hook-ended", "%s ended: %s", h->name, how);
     else
         hook_log(h, LOG_ERROR, "hook-ended", "%s failed: %s", h->name, e->text);
     return result;

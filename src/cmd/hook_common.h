@@ -35,14 +35,16 @@ int hook_open(struct hook *h, const char *name, int argc, char **argv, struct er
 void hook_close(struct hook *h);
 #define auto_hook __attribute__((cleanup(hook_close)))
 
-/* To syslog: what cannot be said in an event log. */
-void hook_report(const struct hook *h, const struct err *e);
+/* Says to syslog why hook_open failed. */
+void hook_not_opened(const struct hook *h, const struct err *e);
 
 void hook_log(struct hook *h, enum log_level level, const char *event, const char *fmt,
               ...) __attribute__((format(printf, 4, 5)));
 
-/* Logs that the hook ended, with `e` when it failed. Returns `result`. */
-int hook_ended(struct hook *h, int result, const struct err *e);
+/* Logs that the hook ended and `how`, or with `e` that it failed. Returns `result`. */
+int hook_ended(struct hook *h, int result, const char *how, const struct err *e);
+
+enum { HOOK_TEXT_SIZE = 256 };
 
 /* QCKPT_HOOK_TIMEOUT, checked: a bad value is reported and the default taken. */
 unsigned hook_timeout_s(struct hook *h);
@@ -60,5 +62,8 @@ int hook_seconds(const char *variable, unsigned missing, unsigned *seconds,
  * QCKPT_SWEEP_AGE (default 7 days, "never" for never). At most once an hour. It is no
  * child of the caller. */
 void hook_sweep_start(const struct ge_job *job);
+
+/* Removes the user's directory when only the note of the last sweep is in it. */
+void hook_sweep_forget(const struct ge_job *job);
 
 #endif

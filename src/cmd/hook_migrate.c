@@ -11,7 +11,7 @@
 enum { GONE_TIMEOUT_S = 10 };
 
 /* Grid Engine does not end the job, and it does not stop it either: until the job has
- * ended it is shown as suspended (fact of checkpoint(5), application-level). The
+ * ended it is shown as suspended (application-level of checkpoint(5)). The
  * supervisor ends it; here we only look whether it did. */
 static void see_it_end(struct hook *h)
 {
@@ -24,10 +24,9 @@ static void see_it_end(struct hook *h)
         GONE_TIMEOUT_S);
 }
 
-static int migrate(struct hook *h, struct err *e)
+static int migrate(struct hook *h, char how[HOOK_TEXT_SIZE], struct err *e)
 {
     struct job_checkpoint done;
-    char bytes[32], time[32];
 
     if (job_request_checkpoint(h->store, true, hook_timeout_s(h), NULL, NULL, &done,
                                e) < 0) {
@@ -35,23 +34,21 @@ static int migrate(struct hook *h, struct err *e)
             return err_wrap(e, "the job stays on this host and runs on");
         return -1;
     }
-    hook_log(h, LOG_INFO, "stopped",
-             "generation %" PRIu64 ": %s, durable after %s; the job continues from it",
-             done.generation, str_bytes(done.stats.bytes, bytes),
-             str_duration_us(done.time_us, time));
     see_it_end(h);
-    return 0;
+    return str_format(how, HOOK_TEXT_SIZE, e,
+                      "the job continues from generation %" PRIu64, done.generation);
 }
 
 int cmd_hook_migrate(int argc, char **argv, struct err *e)
 {
     auto_hook struct hook h;
+    char how[HOOK_TEXT_SIZE] = "";
 
     if (hook_open(&h, "qckpt-migrate", argc, argv, e) < 0) {
-        hook_report(&h, e);
+        hook_not_opened(&h, e);
         return -1;
     }
     if (h.pe_task)
         return 0;
-    return hook_ended(&h, migrate(&h, e), e);
+    return hook_ended(&h, migrate(&h, how, e), how, e);
 }

@@ -30,7 +30,6 @@
 static const char name[] = "qckpt-starter";
 
 enum {
-    STORE_WAIT_S = 60,    /* for a file system that is being mounted */
     RETRY_DELAY_S = 30,   /* before GE_EXIT_REQUEUE: Grid Engine has no delay */
     FAILED_RUNS_MAX = 20, /* runs since the last checkpoint; then a person looks */
 };
@@ -116,18 +115,21 @@ static unsigned retry_delay_s(void)
     return seconds;
 }
 
-static _Noreturn void try_again_later(struct starter *s, const struct err *why)
+static _Noreturn void queue_again(struct starter *s, const struct err *why)
 {
-    unsigned delay = retry_delay_s();
-
-    tell(s, LOG_ERROR,
-         "the job is queued again in %u s: it was not started from the beginning "
-         "because "
-         "it has, or may have, a checkpoint: %s",
-         delay, why->text);
-    undo_supervision(s);
-    sleep(delay);
+    tell(
+        s, LOG_ERROR,
+        "the job is queued again and not started from the beginning because it has, or "
+        "may have, a checkpoint: %s",
+        why->text);
     exit_with(GE_EXIT_REQUEUE);
+}
+
+static _Noreturn void queue_again_later(struct starter *s, const struct err *why)
+{
+    undo_supervision(s);
+    sleep(retry_delay_s());
+    queue_again(s, why);
 }
 
 static _Noreturn void ask_for_a_person(struct starter *s, const struct err *why)
@@ -150,14 +152,12 @@ static struct store *open_store(const struct ge_job *job, struct err *e)
  * where nothing else can be asked. */
 static void need_store(struct starter *s)
 {
+    unsigned left = s->job.restarted ? retry_delay_s() : 0;
     struct err e = {0};
-    unsigned waited = 0;
 
     s->store = open_store(&s->job, &e);
-    while (!s->store && s->job.restarted && e.kind != ERR_UNSAFE &&
-           waited < STORE_WAIT_S) {
+    for (; !s->store && e.kind != ERR_UNSAFE && left > 0; left--) {
         sleep(1);
-        waited++;
         err_clear(&e);
         s->store = open_store(&s->job, &e);
     }
@@ -167,7 +167,7 @@ static void need_store(struct starter *s)
         run_unsupervised(s, &e);
     if (e.kind == ERR_UNSAFE)
         ask_for_a_person(s, &e);
-    try_again_later(s, &e);
+    queue_again(s, &e);
 }
 
 /* A damaged generation counts: it is for a person to say that it may be given up. */
@@ -179,7 +179,7 @@ static void look_for_generations(struct starter *s)
 
     if (store_list(s->store, &list, &n, &e) < 0) {
         if (s->job.restarted)
-            try_again_later(s, &e);
+            queue_again_later(s, &e);
         run_unsupervised(s, &e);
     }
     s->has_generation = n > 0;
@@ -239,7 +239,7 @@ static _Noreturn void not_run(struct starter *s, const struct err *e)
         run_unsupervised(s, e);
     if (was_started || e->kind == ERR_NOTHING || has_failed_often(s))
         ask_for_a_person(s, e);
-    try_again_later(s, e);
+    queue_again_later(s, e);
 }
 
 /* A checkpoint somebody stopped the job at (qckpt-migrate, or `qckpt checkpoint

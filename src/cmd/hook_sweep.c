@@ -153,6 +153,23 @@ static bool take_turn(const struct sweep *s)
     return true;
 }
 
+/* Whether the user's directory holds the stamp and nothing else. */
+static bool only_stamp_left(int user_dir)
+{
+    auto_dir DIR *dir = fdopendir(fcntl(user_dir, F_DUPFD_CLOEXEC, 3));
+    struct dirent *entry;
+    bool found = false;
+
+    while (dir && (entry = readdir(dir))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (strcmp(entry->d_name, stamp) != 0)
+            return false;
+        found = true;
+    }
+    return found;
+}
+
 static int read_age(time_t *age_s)
 {
     const char *value = getenv("QCKPT_SWEEP_AGE");
@@ -216,4 +233,15 @@ void hook_sweep_start(const struct ge_job *job)
     }
     if (child > 0)
         waitpid(child, NULL, 0);
+}
+
+void hook_sweep_forget(const struct ge_job *job)
+{
+    auto_fd int dir = open(job->ckpt_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_fd int user = open_user_dir(job);
+
+    if (dir < 0 || user < 0 || !only_stamp_left(user))
+        return;
+    unlinkat(user, stamp, 0);
+    unlinkat(dir, job->user, AT_REMOVEDIR);
 }

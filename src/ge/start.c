@@ -224,7 +224,7 @@ int ge_command_make(const struct ge_start *start, int argc, char **argv,
 
     if (argc < 2)
         return err_set(e, ERR_USAGE, "no command; is this called as a starter_method?");
-    if (!program)
+    if (!program && (start->binary || !start->shell))
         return err_set(e, ERR_USAGE, "JOB_SCRIPT is not set: what shall be started?");
     made.argv = calloc(argc + 4, sizeof(*made.argv));
     if (!made.argv)

@@ -1,0 +1,148 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# qckpt-starter called as a shepherd calls it: the job that results must be the one
+# that Grid Engine would have started without it.
+. "${0%/*}/../lib/tap.sh"
+. "${0%/*}/ge.sh"
+
+# started MODE SHELL LOGIN BINARY NOSHELL ARGV0 WORD...   as the shepherd does
+started() {
+    local mode=$1 shell=$2 login=$3 binary=$4 noshell=$5 argv0=$6
+    shift 6
+    ge_spool "handle_as_binary=$binary" "no_shell=$noshell"
+    ge_env "SGE_STARTER_SHELL_START_MODE=$mode" "SGE_STARTER_SHELL_PATH=$shell" \
+        "SGE_STARTER_USE_LOGIN_SHELL=$login" \
+        bash -c 'exec -a "$0" "$@"' "$argv0" "$libexec/qckpt-starter" "$@"
+}
+
+# Prints its own command line.
+cat >"$work/script" <<'S'
+#!/bin/bash
+tr '\0' '|' </proc/$$/cmdline
+for word; do printf '<%s>' "$word"; done
+S
+printf 'tr "\\0" "|" </proc/$$/cmdline\n' >"$work/no-bang"
+chmod 755 "$work/script" "$work/no-bang"
+
+is "unix_behavior: the #! line decides, arguments are intact" \
+    "$(started unix_behavior /bin/sh true 0 0 -qckpt-starter "$work/script" 'a b' '' '"$x' '*')" \
+    "/bin/bash|$work/script|a b||\"\$x|*|<a b><><\"\$x><*>"
+is "unix_behavior without #!: /bin/sh" \
+    "$(started unix_behavior /bin/bash true 0 0 -qckpt-starter "$work/no-bang" x)" \
+    "/bin/sh|$work/no-bang|x|"
+is "posix_compliant: the shell that was asked for" \
+    "$(started posix_compliant /bin/sh false 0 0 qckpt-starter "$work/no-bang" 'a b')" \
+    "sh|$work/no-bang|a b|"
+is "posix_compliant: a login shell" \
+    "$(started posix_compliant /bin/bash true 0 0 -qckpt-starter "$work/no-bang" x)" \
+    "-bash|$work/no-bang|x|"
+is "script_from_stdin: the shell reads the script" \
+    "$(started script_from_stdin /bin/bash true 0 0 -qckpt-starter -s 'a b' <"$work/script")" \
+    "-bash|-s|a b|<a b>"
+is "start_as_command: a line for the shell" \
+    "$(started start_as_command /bin/sh false 0 0 qckpt-starter "$work/script" a)" \
+    "/bin/bash|$work/script|"
+is "-b y: a line for the shell, as users rely on" \
+    "$(started unix_behavior /bin/sh true 1 0 -qckpt-starter "echo 1 \$((1+1)) | tr 1 3; echo" 'x  y')" \
+    "3 2
+x y"
+is "-b y -shell n: the program itself, looked up in PATH" \
+    "$(started unix_behavior /bin/sh true 1 1 -qckpt-starter printf '[%s]' 'a b' '' '*')" \
+    "[a b][][*]"
+is "-b y from stdin: the name comes from JOB_SCRIPT" \
+    "$(JOB_SCRIPT=echo started script_from_stdin /bin/sh true 1 0 -qckpt-starter -s a b)" \
+    "a b"
+is "qrsh: the user's shell gets the words" \
+    "$(started unix_behavior '' false 1 0 qckpt-starter echo 'a  b' ';' 'echo c')" \
+    "$("$(getent passwd "$user" | cut -d: -f7)" -c "echo a  b ; echo c")"
+
+in_place() {
+    ge_spool handle_as_binary=1 no_shell=1
+    ge_env SGE_STARTER_SHELL_START_MODE=unix_behavior SGE_STARTER_SHELL_PATH=/bin/sh \
+        sh -c "echo \$\$; exec $libexec/qckpt-starter sh -c 'echo \$\$'"
+}
+is "the job takes the starter's place" "$(in_place | uniq | wc -l)" 1
+is "the starter's variables do not reach the job" \
+    "$(started unix_behavior /bin/sh true 1 0 -qckpt-starter 'env | grep -c ^SGE_STARTER')" 0
+started unix_behavior /bin/sh true 1 0 -qckpt-starter 'exit 42'
+is "the job's status" $? 42
+started unix_behavior /bin/sh true 1 1 -qckpt-starter sh -c 'kill -USR1 $$' 2>/dev/null
+is "the job's signal" $? $((128 + $(kill -l USR1)))
+message=$(started unix_behavior /bin/sh true 1 1 -qckpt-starter /no/such/program 2>&1)
+is "a program that cannot be executed: error state" $? 100
+is "... and why" "$message" \
+    "qckpt-starter: cannot execute /no/such/program: No such file or directory"
+is "no spool directory is no reason to fail" \
+    "$(SPOOL=/nonexistent JOB_SCRIPT=/x/job_scripts/4711 \
+        ge_env SGE_STARTER_SHELL_START_MODE=unix_behavior SGE_STARTER_SHELL_PATH=/bin/sh \
+        "$libexec/qckpt-starter" echo hello)" hello
+
+# ---- jobs of a checkpoint environment
+
+supervised() {
+    ge_spool handle_as_binary=1 no_shell=1 "${config[@]}"
+    ge_env "${ckpt[@]}" SGE_STARTER_SHELL_START_MODE=unix_behavior \
+        SGE_STARTER_SHELL_PATH=/bin/sh "${more[@]}" "$libexec/qckpt-starter" "$@"
+}
+config=("ckpt_command=$libexec/qckpt-checkpoint \$job_id")
+ckpt=(SGE_CKPT_ENV=any "SGE_CKPT_DIR=$ckpt_dir")
+more=()
+
+is "a supervised job runs" "$(supervised sh -c 'echo "<$1>"; exit 3' sh 'a b')" '<a b>'
+ok "... and its end is recorded" test -e "$job_dir/done.json"
+output=$(supervised sh -c 'echo again')
+is "a rerun of a completed job has its status" "$? $output" "3 "
+rm -rf "$ckpt_dir"/*
+
+config=("ckpt_command=/opt/other/checkpoint")
+is "somebody else's checkpoint environment is left alone" "$(supervised echo x)" x
+ok "... without a directory" test ! -e "$job_dir"
+config=("ckpt_command=$libexec/qckpt-checkpoint" pe_task_id=1.n1)
+is "a task of a parallel job is passed through" "$(supervised echo x)" x
+ok "... without a directory" test ! -e "$job_dir"
+config=("ckpt_command=$libexec/qckpt-checkpoint")
+
+message=$(supervised /no/such/program 2>&1)
+is "a supervised program that cannot be executed: error state" $? 100
+ok "... without a directory" test ! -e "$job_dir"
+
+more=(QCKPT_INTERVAL=soon)
+is "a bad setting is reported, the job runs" "$(supervised echo x 2>&1)" \
+    "qckpt-starter: warning: QCKPT_INTERVAL: 'soon' is not a time: write 90, 90s, 10m or 2h (at least 1s, at most a year); the default is taken
+x"
+more=()
+rm -rf "$ckpt_dir"/*
+
+# ---- when supervision is impossible
+
+mkdir "$ckpt_dir/$user"
+chmod 777 "$ckpt_dir/$user"
+message=$(supervised echo x 2>&1)
+is "an unsafe directory: a new job runs" "$? ${message##*$'\n'}" "0 x"
+ok "... and is told" grep -q "runs without checkpoints: .*$ckpt_dir" <<<"$message"
+more=(RESTARTED=1)
+message=$(supervised echo x 2>&1)
+is "... a job that may have a checkpoint waits for a person" $? 100
+ok "... and is not started" test "${message##*$'\n'}" != x
+rm -rf "${ckpt_dir:?}/$user"
+
+ckpt=(SGE_CKPT_ENV=any SGE_CKPT_DIR=/nonexistent/ckpt)
+more=(RESTARTED=0)
+message=$(supervised echo x 2>&1)
+is "no ckpt_dir: a new job runs" "$? ${message##*$'\n'}" "0 x"
+more=(RESTARTED=2 QCKPT_RETRY_DELAY=1)
+message=$(supervised echo x 2>&1)
+is "... a job that may have a checkpoint is queued again" $? 99
+ok "... and says why" grep -q "queued again.*/nonexistent/ckpt" <<<"$message"
+ckpt=(SGE_CKPT_ENV=any "SGE_CKPT_DIR=$ckpt_dir")
+
+more=(RESTARTED=0)
+mkdir -p -m 700 "$job_dir/gen/000001"
+chmod 700 "$ckpt_dir/$user" "$job_dir" "$job_dir/gen"
+message=$(supervised echo x 2>&1)
+is "only damaged generations: a person decides" $? 100
+ok "... the job is not started" test "${message##*$'\n'}" != x
+ok "... and they stay" test -d "$job_dir/gen/000001"
+
+done_testing
