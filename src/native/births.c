@@ -143,26 +143,40 @@ static int32_t birth_session(const struct births *births, const struct birth *n)
     return n->parent == BIRTHS_TOP ? 0 : births->node[n->parent].sid;
 }
 
-/* A child that was forked before its parent made a session says in which session the
- * parent was born; the parent may have to be born before the grandparent's, too. */
-static int check_early(struct births *births, uint32_t i, struct err *e)
+/* A child that was forked before its parent made a session says in which session that
+ * one was born; the parent may itself be older than the session of its own parent. */
+static void make_early(struct births *births, const struct birth *n)
 {
-    struct birth *n = &births->node[i];
-    struct birth *p;
+    uint32_t at = n->parent;
 
-    if (!n->early)
-        return 0;
-    p = &births->node[n->parent];
-    for (uint32_t steps = 0; steps < births->n && birth_session(births, p) != n->sid;
-         steps++) {
-        if (p->early || p->parent == BIRTHS_TOP)
-            break;
+    while (birth_session(births, &births->node[n->parent]) != n->sid) {
+        struct birth *p = &births->node[at];
+
+        if (p->sid != p->pid || p->parent == BIRTHS_TOP)
+            return;
         p->early = true;
+        at = p->parent;
     }
-    if (birth_session(births, p) != n->sid)
-        return err_set(e, ERR_FAILED,
-                       "process %d is in session %d, in which its parent %d never was",
-                       n->pid, n->sid, p->pid);
+}
+
+static bool is_early_member(const struct birth *n)
+{
+    return n->early && n->sid != n->pid;
+}
+
+/* What one child asked for may contradict another. */
+static int check_early(const struct births *births, struct err *e)
+{
+    for (uint32_t i = 0; i < births->n; i++) {
+        const struct birth *n = &births->node[i];
+
+        if (is_early_member(n) &&
+            birth_session(births, &births->node[n->parent]) != n->sid)
+            return err_set(e, ERR_FAILED,
+                           "process %d is in session %d, in which its parent %d never "
+                           "was",
+                           n->pid, n->sid, births->node[n->parent].pid);
+    }
     return 0;
 }
 
@@ -191,10 +205,12 @@ static int place(struct births *births, const struct image *img, struct err *e)
         else if (place_member(births, img, i, e) < 0)
             return -1;
     }
+    if (check_order(births, e) < 0)
+        return -1;
     for (uint32_t i = img->n_processes; i-- > 0;)
-        if (check_early(births, i, e) < 0)
-            return -1;
-    return check_order(births, e);
+        if (is_early_member(&births->node[i]))
+            make_early(births, &births->node[i]);
+    return check_early(births, e);
 }
 
 int births_plan(struct births *births, const struct image *img, struct err *e)
