@@ -302,11 +302,16 @@ bool control_is_queued(const struct control *c, bool *stop)
     return queued;
 }
 
-void control_begin(struct control *c)
+bool control_begin(struct control *c)
 {
+    bool any = false;
+
     for (int i = 0; i < MAX_CLIENTS; i++)
-        if (c->clients[i].fd >= 0 && c->clients[i].state == QUEUED)
+        if (c->clients[i].fd >= 0 && c->clients[i].state == QUEUED) {
             c->clients[i].state = SERVED;
+            any = true;
+        }
+    return any;
 }
 
 void control_progress(struct control *c, uint64_t bytes, uint64_t total_bytes)

@@ -46,8 +46,9 @@ void control_queue(struct control_client *client, bool stop);
 /* Whether clients are queued, and whether one of them asks for a stop. */
 bool control_is_queued(const struct control *c, bool *stop);
 
-/* A checkpoint begins for all that are queued; they get its progress and its result. */
-void control_begin(struct control *c);
+/* A checkpoint begins for all that are queued; they get its progress and its result.
+ * False: nobody is. */
+bool control_begin(struct control *c);
 void control_progress(struct control *c, uint64_t bytes, uint64_t total_bytes);
 void control_finish(struct control *c, const char *line, size_t size);
 

@@ -112,6 +112,11 @@ void supervisor_job_ended(struct supervisor *s, int wait_status)
             supervisor_over(s, JOB_STOPPED, 0);
             return;
         }
+        if (news == SAVING_FENCED) {
+            err_set(&why, ERR_FENCED, "a later run of this job has taken over");
+            supervisor_superseded(s, &why);
+            return;
+        }
     }
     if (done && !record_completion(s, wait_status))
         return;

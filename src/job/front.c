@@ -29,6 +29,7 @@ enum { KILL_DEADLINE_S = 10, STATUS_TIMEOUT_S = 5 };
 struct front {
     pid_t supervisor;
     int link, signals;
+    const int *strangers;
     int supervisor_status; /* wait status, once it has ended */
 };
 
@@ -88,21 +89,40 @@ static bool supervisor_ended(struct front *front)
     return ended;
 }
 
+/* Reads what the supervisor has to say; true when it was the report. Until the job runs
+ * the descriptors that are meant for it are kept: the caller may have to start it in
+ * another way. */
+static bool hear_supervisor(struct front *front, struct supervisor_report *report)
+{
+    ssize_t size;
+
+    while ((size = recv(front->link, report, sizeof(*report), MSG_DONTWAIT)) == 1)
+        strangers_close(front->strangers);
+    return size == (ssize_t)sizeof(*report);
+}
+
 /* A signal sent by kill(2) is never lost and needs no buffer; the supervisor is our
  * child, so its pid cannot be anybody else's before we reap it. */
-static void wait_for_supervisor(struct front *front)
+static bool wait_for_supervisor(struct front *front, struct supervisor_report *report)
 {
-    struct pollfd poll_signals = {.fd = front->signals, .events = POLLIN};
+    struct pollfd fds[] = {{.fd = front->signals, .events = POLLIN},
+                           {.fd = front->link, .events = POLLIN}};
+    bool has_report = false;
 
     for (;;) {
         struct signalfd_siginfo info;
 
-        poll(&poll_signals, 1, -1);
+        poll(fds, 2, -1);
         while (signals_read(front->signals, &info))
             if (signals_for_job(&info))
                 kill(front->supervisor, info.ssi_signo);
+        if (!has_report && hear_supervisor(front, report))
+            has_report = true;
+        /* Nothing more comes: what is left is to wait for its end. */
+        if (fds[1].revents & POLLHUP)
+            fds[1].fd = -1;
         if (supervisor_ended(front))
-            return;
+            return has_report || hear_supervisor(front, report);
     }
 }
 
@@ -124,20 +144,15 @@ static int supervisor_died(const struct front *front, struct err *e)
     return -1;
 }
 
-static int take_report(struct front *front, int *wait_status, enum job_outcome *outcome,
-                       struct err *e)
+static int take_report(const struct supervisor_report *report, int *wait_status,
+                       enum job_outcome *outcome, struct err *e)
 {
-    struct supervisor_report report;
-    ssize_t size = recv(front->link, &report, sizeof(report), MSG_DONTWAIT);
-
-    if (size != (ssize_t)sizeof(report))
-        return supervisor_died(front, e);
-    if (report.e.kind != ERR_NONE) {
-        *e = report.e;
+    if (report->e.kind != ERR_NONE) {
+        *e = report->e;
         return -1;
     }
-    *wait_status = report.wait_status;
-    *outcome = report.outcome;
+    *wait_status = report->wait_status;
+    *outcome = report->outcome;
     return 0;
 }
 
@@ -199,6 +214,7 @@ int job_run(const struct job_config *wanted, int *wait_status,
     struct job_config config = *wanted;
     struct supervisor_args args = {.config = &config};
     struct front front = {0};
+    struct supervisor_report report;
     struct utsname here;
     int result;
 
@@ -209,7 +225,7 @@ int job_run(const struct job_config *wanted, int *wait_status,
     strangers = strangers_list(e);
     if (!strangers || fill_in(&config, &here, e) < 0)
         return -1;
-    args.strangers = strangers;
+    args.strangers = front.strangers = strangers;
     signals_take(&args.inherited);
     signals = signals_open(e);
     if (signals < 0)
@@ -220,9 +236,10 @@ int job_run(const struct job_config *wanted, int *wait_status,
     args.take_tty = give_up_tty();
     if (start_supervisor(&front, &args, e) < 0)
         return -1;
-    strangers_close(strangers);
-    wait_for_supervisor(&front);
-    result = take_report(&front, wait_status, outcome, e);
+    if (wait_for_supervisor(&front, &report))
+        result = take_report(&report, wait_status, outcome, e);
+    else
+        result = supervisor_died(&front, e);
     close(front.link);
     return result;
 }

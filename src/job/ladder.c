@@ -3,11 +3,15 @@
 
 #include "base/err.h"
 #include "base/scope.h"
+#include "base/str.h"
 #include "store/store.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+static const uint64_t LONG_BYTES = UINT64_C(512) << 20;
 
 /* Whether trying elsewhere or later could not help either. */
 static bool is_damage(const struct err *e)
@@ -21,6 +25,16 @@ static const struct engine *engine_of(const struct job_config *config, const cha
     if (strcmp(config->engine->name, name) == 0)
         return config->engine;
     return engine_find(name, e);
+}
+
+/* People at a terminal wonder after a second. */
+static void tell_if_long(const struct job_config *config, const struct store_meta *meta)
+{
+    char bytes[32];
+
+    if (config->tell_stderr && meta->bytes > LONG_BYTES && isatty(STDERR_FILENO))
+        fprintf(stderr, "qckpt: reading generation %" PRIu64 ", %s\n", meta->generation,
+                str_bytes(meta->bytes, bytes));
 }
 
 static int restart_one(const struct job_config *config, uint64_t generation,
@@ -40,6 +54,7 @@ static int restart_one(const struct job_config *config, uint64_t generation,
     engine = engine_of(config, meta.engine, e);
     if (!engine)
         return -1;
+    tell_if_long(config, &meta);
     job = engine->restart(dirfd, &how, e);
     if (!job)
         return -1;

@@ -14,6 +14,7 @@ struct ladder_result {
     const struct engine *engine; /* the one that made the generation */
     struct engine_job *job;      /* NULL: there is nothing to restart from */
     uint64_t generation;
+    char host[256]; /* where it was saved */
 };
 
 /*

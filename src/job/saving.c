@@ -20,6 +20,31 @@ static void end(struct saving *s)
     s->stage = NULL;
 }
 
+/* A job that cannot be saved cannot be saved at the next interval either: its log shall
+ * not grow by that. */
+static bool is_known(struct saving *s, const struct err *why)
+{
+    char text[sizeof(s->last_failure)];
+    bool known;
+
+    snprintf(text, sizeof(text), "%.255s", why->text);
+    known = !s->is_asked && strcmp(text, s->last_failure) == 0;
+    memcpy(s->last_failure, text, sizeof(text));
+    return known;
+}
+
+static void log_failed(struct saving *s, const struct err *why)
+{
+    if (why->kind == ERR_GONE || why->kind == ERR_FENCED || is_known(s, why))
+        return;
+    if (why->kind == ERR_REFUSED)
+        event_log(s->events, LOG_WARNING, "checkpoint-refused", NULL,
+                  "the job cannot be saved and runs on: %s", why->text);
+    else
+        event_log(s->events, LOG_ERROR, "checkpoint-failed", NULL,
+                  "a checkpoint failed, the job runs on: %s", why->text);
+}
+
 /* Nothing was published. `frozen`: the job stands still at its image and is let go,
  * unless another copy of it runs already. */
 static enum saving_news fail(struct saving *s, bool frozen, const struct err *why)
@@ -30,12 +55,7 @@ static enum saving_news fail(struct saving *s, bool frozen, const struct err *wh
     if (frozen && !fenced)
         s->engine->end(s->job, false);
     store_stage_abandon(s->stage);
-    if (why->kind == ERR_REFUSED)
-        event_log(s->events, LOG_WARNING, "checkpoint-refused", NULL,
-                  "the job cannot be saved and runs on: %s", why->text);
-    else if (why->kind != ERR_GONE && !fenced)
-        event_log(s->events, LOG_ERROR, "checkpoint-failed", NULL,
-                  "a checkpoint failed, the job runs on: %s", why->text);
+    log_failed(s, why);
     control_finish(s->control, line, protocol_write_error(why, line));
     end(s);
     return fenced ? SAVING_FENCED : SAVING_IDLE;
@@ -61,7 +81,7 @@ enum saving_news saving_begin(struct saving *s, bool stop)
     struct engine_request request;
     struct err e = {0};
 
-    control_begin(s->control);
+    s->is_asked = control_begin(s->control);
     s->stop = stop;
     s->since_us = s->told_us = clock_us();
     s->is_active = true;
@@ -149,6 +169,7 @@ static enum saving_news succeed(struct saving *s, const struct job_checkpoint *d
     char line[PROTOCOL_LINE_MAX];
     bool stop = s->stop;
 
+    s->last_failure[0] = '\0';
     log_published(s, done);
     fault_point("supervisor-published");
     /* Answered first: the answer says that the checkpoint is durable, and ending many

@@ -26,7 +26,9 @@ struct saving {
     bool is_active; /* between begin and its end */
     bool stop;
     struct store_stage *stage;
+    bool is_asked; /* somebody waits for it; else the timer wanted it */
     uint64_t since_us, told_us;
+    char last_failure[256]; /* of the timer's: the same is not logged again */
 };
 
 /* What the caller has to know; the rest has been logged and answered. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/str.h"
 #include "job/client.h"
+#include "job/clock.h"
 #include "job/control.h"
 #include "job/ladder.h"
 #include "job/record.h"
@@ -46,6 +48,8 @@ int supervisor_take_epoch(struct supervisor *s, struct err *e)
 static int restart_job(struct supervisor *s, struct err *e)
 {
     struct ladder_result result;
+    uint64_t begun_us = clock_us();
+    char took[32];
 
     if (ladder_restart(s->config, &s->events, &result, e) < 0)
         return -1;
@@ -53,8 +57,13 @@ static int restart_job(struct supervisor *s, struct err *e)
         return 0;
     s->engine = result.engine;
     s->job = result.job;
-    event_tell(&s->events, "restarted", event_generation(result.generation),
-               "restarted from generation %" PRIu64, result.generation);
+    event_tell(&s->events, "restarted",
+               json_pack("{s:I, s:I, s:s}", "generation", (json_int_t)result.generation,
+                         "time_us", (json_int_t)(clock_us() - begun_us), "saved_on",
+                         result.host),
+               "restarted from generation %" PRIu64 ", saved on %s, in %s",
+               result.generation, result.host,
+               str_duration_us(clock_us() - begun_us, took));
     return 0;
 }
 
@@ -135,9 +144,11 @@ int supervisor_start(struct supervisor *s, struct err *e)
         supervisor_over(s, JOB_ENDED, W_EXITCODE(code, 0));
         return 0;
     }
-    if (none.kind != ERR_NOTHING)
-        event_log(&s->events, LOG_WARNING, "warning", NULL, "completion record: %s",
-                  none.text);
+    /* A job that may be done is not run again. */
+    if (none.kind != ERR_NOTHING) {
+        *e = none;
+        return err_wrap(e, "completion record");
+    }
     if (restart_job(s, e) < 0)
         return -1;
     if (!s->job && !s->config->may_launch)

@@ -265,6 +265,8 @@ static int become_supervisor(struct supervisor *s, struct err *e)
 
 static int supervise(struct supervisor *s, struct err *e)
 {
+    const unsigned char started = SUPERVISOR_STARTED;
+
     if (become_supervisor(s, e) < 0 || supervisor_take_epoch(s, e) < 0)
         return -1;
     if (supervisor_start(s, e) < 0) {
@@ -273,6 +275,7 @@ static int supervise(struct supervisor *s, struct err *e)
         return -1;
     }
     strangers_close(s->args->strangers);
+    send(s->args->link, &started, sizeof(started), MSG_NOSIGNAL);
     s->saving = (struct saving){.config = s->config,
                                 .events = &s->events,
                                 .control = s->control,

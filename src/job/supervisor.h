@@ -10,7 +10,10 @@
 #include "job/job.h"
 #include "job/signals.h"
 
-/* What the supervisor tells the front, once, before it ends: one packet. */
+/* The packets from the supervisor to the front: SUPERVISOR_STARTED, one byte, when the
+ * job runs, if it comes to that; and a report before the supervisor ends. */
+enum { SUPERVISOR_STARTED = 1 };
+
 struct supervisor_report {
     struct err e; /* e.kind ERR_NONE: the job was started, the rest counts */
     enum job_outcome outcome;

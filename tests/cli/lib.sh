@@ -9,7 +9,7 @@
 
 # shellcheck source=../lib/tap.sh
 . "${TAP_LIB:-$(dirname "${BASH_SOURCE[0]}")/../lib/tap.sh}"
-QCKPT=${QCKPT:-$(dirname "${BASH_SOURCE[0]}")/../../build/src/cmd/qckpt}
+QCKPT=$(realpath "${QCKPT:-$(dirname "${BASH_SOURCE[0]}")/../../build/src/cmd/qckpt}")
 [ -x "$QCKPT" ] || bail_out "no program $QCKPT"
 
 for name in "${!QCKPT_@}"; do

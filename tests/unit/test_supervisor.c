@@ -42,9 +42,10 @@ static void nap_ms(long ms)
 
 static void put(const char *name, const char *text)
 {
-    struct err ignored = {0};
+    auto_fd int fd = open("new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-    io_replace_file(AT_FDCWD, name, text, strlen(text), &ignored);
+    CHECK(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    CHECK(rename("new", name) == 0);
 }
 
 /* The text of a file; static, "" when there is none. */
@@ -520,6 +521,68 @@ static void a_later_run_takes_over(void)
     CHECK_HAS(get("job/epoch"), "2");
 }
 
+/* Another host has taken the epoch, and nobody told this one. */
+static void a_run_fenced_while_it_saves_kills_its_copy(void)
+{
+    uint64_t epoch;
+    pid_t first;
+
+    fresh();
+    file_engine_faults.write_ms = 500;
+    config.interval_s = 1;
+    put("last", "1000");
+    first = front(counter);
+    CHECK(wait_for("job/log.jsonl", "generation 1:"));
+    CHECK(store_epoch_take(store, "elsewhere", 1, "", &epoch, &e) == 0);
+    CHECK_INT(end_of(first), W_EXITCODE(SUPERSEDED, 0));
+    CHECK_HAS(events(), "\"superseded\"");
+    CHECK(!strstr(events(), "generation 2:"));
+}
+
+static void a_fenced_run_does_not_say_that_the_job_is_done(void)
+{
+    struct err none = {0};
+    uint64_t epoch;
+    int status;
+    pid_t first;
+
+    fresh();
+    first = front("while [ ! -e go ]; do sleep 0.01; done; exit 3");
+    CHECK(wait_for("job/log.jsonl", "launched"));
+    CHECK(store_epoch_take(store, "elsewhere", 1, "", &epoch, &e) == 0);
+    put("go", "");
+    CHECK_INT(end_of(first), W_EXITCODE(SUPERSEDED, 0));
+    CHECK(store_done_read(store, &status, NULL, &none) < 0);
+    CHECK_INT(none.kind, ERR_NOTHING);
+}
+
+static void a_job_that_may_be_done_is_not_run(void)
+{
+    fresh();
+    CHECK_INT(run("echo once >> log"), 0);
+    put("job/done.json", "{\"format\":1,");
+    CHECK_INT(run("echo twice >> log"), W_EXITCODE(NOT_STARTED, 0));
+    CHECK_HAS(get("why"), "done.json");
+    CHECK_STR(get("log"), "once\n");
+}
+
+static void a_refusal_is_logged_once_for_the_timer(void)
+{
+    const char *at;
+    int count = 0;
+    pid_t pid;
+
+    fresh();
+    file_engine_faults.refuse = true;
+    config.interval_s = 1;
+    put("last", "250");
+    pid = front(counter);
+    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
+    for (at = events(); (at = strstr(at, "checkpoint-refused")); at++)
+        count++;
+    CHECK_INT(count, 1);
+}
+
 static void an_exclusive_run_lets_the_other_be(void)
 {
     pid_t first;
@@ -655,6 +718,10 @@ int main(void)
     RUN(the_death_of_the_front_ends_the_job);
     RUN(the_death_of_the_supervisor_ends_every_process);
     RUN(a_later_run_takes_over);
+    RUN(a_run_fenced_while_it_saves_kills_its_copy);
+    RUN(a_fenced_run_does_not_say_that_the_job_is_done);
+    RUN(a_job_that_may_be_done_is_not_run);
+    RUN(a_refusal_is_logged_once_for_the_timer);
     RUN(an_exclusive_run_lets_the_other_be);
     RUN(nonsense_on_the_socket_harms_nobody);
     RUN(a_client_that_goes_away_harms_nobody);
