@@ -4,8 +4,8 @@
 # Debian's Grid Engine, unpacked into a private cache and laid out as an SGE_ROOT.
 #
 # Nothing is installed: no package script runs, so no daemon starts and no user
-# is added. The programs look for their libraries in $ORIGIN/../../lib/lx-amd64
-# (their RUNPATH); the libraries this machine lacks go there.
+# is added. The programs look for their own libraries in $ORIGIN/../../lib/lx-amd64
+# (their RUNPATH); those of others are installed (scripts/deps).
 #
 #   packages_check        can the packages be had? says what is missing
 #   packages_tree         prints the directory, makes it when needed
@@ -13,8 +13,6 @@
 # Sourced by `cell`, which has die().
 
 packages_list=(gridengine-common gridengine-client gridengine-master gridengine-exec)
-# What the programs link with and a small Debian may not have.
-packages_libraries=(libhwloc15 libjemalloc2 libmunge2 libtirpc3 libdb5.3)
 packages_archives=/var/cache/apt/archives
 
 packages_cache() {
@@ -22,7 +20,7 @@ packages_cache() {
 }
 
 packages_dir() {
-    echo "$(packages_cache)/gridengine-1"
+    echo "$(packages_cache)/gridengine-2"
 }
 
 packages_check() {
@@ -39,16 +37,9 @@ packages_downloaded() {
     find "$packages_archives" -maxdepth 1 -name "$1_*.deb" -print -quit 2>/dev/null
 }
 
-packages_installed() {
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
-}
-
 packages_fetch() {
-    local name found missing=() wanted=("${packages_list[@]}")
-    for name in "${packages_libraries[@]}"; do
-        packages_installed "$name" || wanted+=("$name")
-    done
-    for name in "${wanted[@]}"; do
+    local name found missing=()
+    for name in "${packages_list[@]}"; do
         found=$(packages_downloaded "$name")
         if [ -n "$found" ]; then
             cp "$found" .
@@ -75,9 +66,6 @@ packages_lay_out() {
     # directory to mount on; /srv/lib exists in the cell. The length must stay.
     grep -lsZ '/usr/lib/gridengine/%s%s' "$to"/bin/lx-amd64/* |
         LC_ALL=C xargs -0r sed -i 's|/usr/lib/gridengine/%s%s|/srv/lib////////////%s%s|'
-    for file in "$from"/usr/lib/*/*.so.* "$from"/lib/*/*.so.*; do
-        [ ! -e "$file" ] || cp -a "$file" "$to/lib/lx-amd64/"
-    done
     # Debian's wrappers insist on /usr/lib/gridengine; the RUNPATH does without.
     for file in spooldefaults spooledit; do
         mv "$to/bin/lx-amd64/$file.bin" "$to/bin/lx-amd64/$file"
@@ -100,7 +88,7 @@ packages_make() {
         done
         packages_lay_out unpacked tree
         missing=$(packages_missing_libraries tree)
-        [ -z "$missing" ] || die "Grid Engine lacks these libraries:" $missing
+        [ -z "$missing" ] || die "Grid Engine lacks these libraries (run \"scripts/deps cell\"):" $missing
         touch tree/complete
         chmod -R a+rX tree
         # Another cell may have been faster; both trees are the same.
