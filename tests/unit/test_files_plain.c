@@ -364,23 +364,37 @@ static void a_full_pipe_without_writer_and_packets_are_kept(void)
     run(set_up_full_pipe, check_full_pipe, NULL);
 }
 
-static int outside[2];
+static int outside[4];
 
-static void set_up_outside_pipe(void)
+static void set_up_outside_pipes(void)
 {
-    /* start() closed it; the test keeps its own ends open. */
+    /* start() closed them; the test keeps its own ends open. */
     char path[64];
 
-    snprintf(path, sizeof(path), "/proc/%d/fd/%d", getppid(), outside[1]);
-    put(A, open(path, O_WRONLY));
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", getppid(), outside[0]);
+    put(A, open(path, O_RDONLY));
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", getppid(), outside[3]);
+    put(B, open(path, O_WRONLY));
 }
 
-static void a_pipe_that_leaves_the_job_is_refused(void)
+static void check_outside_pipes(int process)
+{
+    /* What was on its way arrives, then the end. */
+    CHECK_STR(read_fd(A), "from outside");
+    CHECK_STR(read_fd(A), "");
+    signal(SIGPIPE, SIG_IGN);
+    CHECK_INT(write(B, "x", 1), -1);
+    CHECK_INT(errno, EPIPE);
+}
+
+static void a_pipe_that_leaves_the_job_comes_back_closed(void)
 {
     CHECK_INT(pipe2(outside, O_CLOEXEC), 0);
-    refuse(set_up_outside_pipe, "a pipe whose other end is outside the job");
-    close(outside[0]);
-    close(outside[1]);
+    CHECK_INT(pipe2(outside + 2, O_CLOEXEC), 0);
+    dprintf(outside[1], "from outside");
+    run(set_up_outside_pipes, check_outside_pipes, NULL);
+    for (int i = 0; i < 4; i++)
+        close(outside[i]);
 }
 
 static void set_up_fifo(void)
@@ -504,7 +518,7 @@ int main(void)
     RUN(a_removed_directory_is_refused);
     RUN(a_pipe_keeps_its_contents_and_ends);
     RUN(a_full_pipe_without_writer_and_packets_are_kept);
-    RUN(a_pipe_that_leaves_the_job_is_refused);
+    RUN(a_pipe_that_leaves_the_job_comes_back_closed);
     RUN(a_named_pipe_keeps_its_contents);
     RUN(counters_timers_and_signal_masks_are_kept);
     RUN(locks_are_taken_again);

@@ -4,6 +4,9 @@
  *
  * One pipe may have several descriptions: two from pipe(2), more from opening
  * /dev/fd/N. They are found by the pipe's inode.
+ *
+ * A pipe that leaves the job (of a wrapper that forgot to close it: the job server of
+ * make, an agent) comes back with its other side closed.
  */
 #include "base/err.h"
 #include "base/log.h"
@@ -26,6 +29,7 @@ struct pipe {
     uint64_t id;
     uint32_t capacity;
     bool packets; /* some end has O_DIRECT: each write is a packet */
+    bool cut;     /* its other end is open outside the job */
     struct files_queue queue;
 };
 
@@ -43,6 +47,7 @@ static int decode(const struct image_file *file, struct pipe *out, struct err *e
 
     *out = (struct pipe){.id = dec_u64(&d), .capacity = dec_u32(&d)};
     out->packets = dec_u8(&d);
+    out->cut = dec_u8(&d);
     if (files_queue_decode(&d, &out->queue) == 0 && dec_end(&d, "pipe", e) == 0)
         return 0;
     files_queue_free(&out->queue);
@@ -180,12 +185,7 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
     struct enc c = {0};
     int waiting = 0;
 
-    if (file->kind == IMAGE_FILE_PIPE && is_open_elsewhere(known, &ends))
-        return files_refuse_saved(
-            known, e,
-            "a pipe whose other end is outside the job: close it before the job starts "
-            "(%d%s&-), or give it as standard input or output",
-            known->fd, (file->flags & O_ACCMODE) == O_RDONLY ? "<" : ">");
+    p->cut = file->kind == IMAGE_FILE_PIPE && is_open_elsewhere(known, &ends);
     p->packets = ends.packets;
     if (ends.first == index && ends.first_reader != IMAGE_NONE) {
         const struct saved *reader = &s->files[ends.first_reader];
@@ -198,6 +198,7 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
     enc_u64(&c, p->id);
     enc_u32(&c, p->capacity);
     enc_u8(&c, p->packets);
+    enc_u8(&c, p->cut);
     files_queue_encode(&c, &p->queue);
     return enc_blob(&c, &file->detail, e);
 }
@@ -288,6 +289,7 @@ static int open_file(struct files_restore *r, uint32_t index, struct err *e)
     const char *path = file->kind == IMAGE_FILE_FIFO ? file->path : NULL;
     auto_fd int from = -1;
     auto_fd int to = -1;
+    char who[64];
     struct pipe p;
     int status;
 
@@ -306,6 +308,10 @@ static int open_file(struct files_restore *r, uint32_t index, struct err *e)
             to = ends[1];
         }
     }
+    if (p.cut)
+        log_warning("%s is a pipe to outside of the job and comes back as closed by "
+                    "the other side",
+                    files_describe(r->img, index, who));
     status = from < 0 || to < 0 ? -1 : 0;
     if (status == 0) {
         set_capacity(to, p.capacity);
