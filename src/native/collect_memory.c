@@ -7,12 +7,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static bool starts_with(const char *text, const char *prefix)
@@ -221,6 +224,45 @@ int collect_memory(struct save *s, uint32_t i, struct err *e)
 
 /* ---- shared objects ---- */
 
+enum {
+    COPY_PIECE = 1 << 20,
+    TEMPORARY_MAX = 16 << 20, /* a mapped file in /tmp that travels */
+};
+
+/* A named file that another host does not have: in memory, or a small one among the
+ * temporary files (Java maps such a one in every process). One that is open as well is
+ * found by its name. */
+static bool travels(const struct save *s, const struct files_mapping *m)
+{
+    char path[PATH_MAX + 32];
+    struct statfs fs;
+    struct stat st;
+
+    switch (files_save_knows(s->files, m->dev, m->ino)) {
+    case FILES_AS_OBJECT:
+        return true;
+    case FILES_BY_NAME:
+        return false;
+    default:
+        break;
+    }
+    snprintf(path, sizeof(path), "/proc/%d/root%s", m->host_pid, m->path);
+    if (stat(path, &st) < 0 || statfs(path, &fs) < 0 || st.st_uid != geteuid())
+        return false;
+    if (fs.f_type == TMPFS_MAGIC)
+        return true;
+    return st.st_size <= TEMPORARY_MAX &&
+           (starts_with(m->path, "/tmp/") || starts_with(m->path, "/var/tmp/"));
+}
+
+static void make_object(struct image_vma *v)
+{
+    free(v->path);
+    v->path = NULL;
+    v->kind = IMAGE_VMA_OBJECT;
+    v->id = (struct image_file_id){0};
+}
+
 int collect_objects(struct save *s, uint32_t i, struct err *e)
 {
     struct image_process *p = &s->img->processes[i];
@@ -242,6 +284,8 @@ int collect_objects(struct save *s, uint32_t i, struct err *e)
 
         if (is_skipped(m))
             continue;
+        if (p->vmas[n].kind == IMAGE_VMA_FILE_SHARED && travels(s, &mapping))
+            make_object(&p->vmas[n]);
         if (p->vmas[n].kind == IMAGE_VMA_OBJECT &&
             files_save_object(s->files, &mapping, &p->vmas[n].object, e) < 0)
             return -1;
@@ -249,8 +293,6 @@ int collect_objects(struct save *s, uint32_t i, struct err *e)
     }
     return 0;
 }
-
-enum { COPY_PIECE = 1 << 20 };
 
 static int copy_from_file(int from, int to, uint64_t size, struct err *e)
 {

@@ -16,7 +16,7 @@ import time
 import sysrun
 
 FAULT_SOURCES = ("engine", "image", "job", "native", "store")
-# Passed while the job ends, not in a checkpoint.
+# Passed while the job ends. The points of a restart are tried by restoring.py.
 NOT_IN_A_CHECKPOINT = {"supervisor-done"}
 # Passed in the process that writes: the checkpoint fails, the supervisor lives.
 IN_THE_WRITER = "writer-"
@@ -36,7 +36,8 @@ def points(pattern):
                 if name.endswith(".c"):
                     text = sysrun.read(os.path.join(root, name))
                     found.update(re.findall(pattern + r'\("([^"]+)"', text))
-    return sorted(found - NOT_IN_A_CHECKPOINT)
+    restart = sysrun.read(os.path.join(sysrun.HERE, "restoring.py"))
+    return sorted(p for p in found - NOT_IN_A_CHECKPOINT if f'"{p}"' not in restart)
 
 
 def victim(name="work_counter"):
@@ -54,8 +55,9 @@ def verify(job, expect=0):
 
 
 def dies_at(point):
-    want = sysrun.undisturbed(victim())
-    with sysrun.Job(sysrun.base(), victim(), "faults") as job:
+    mem = victim("mem_private")
+    want = sysrun.undisturbed(mem)
+    with sysrun.Job(sysrun.base(), mem, "faults") as job:
         job.run()
         job.wait_ready()
         job.checkpoint("--stop")
@@ -70,6 +72,7 @@ def dies_at(point):
             raise sysrun.Failed(f"checkpoint: status {status}, stderr \"{err.strip()}\"")
         if point.startswith(IN_THE_WRITER):
             verify(job)
+            job.go()
             job.finish(want)
             return
         status = job.wait(20)
@@ -79,12 +82,14 @@ def dies_at(point):
             raise sysrun.Failed(f"the supervisor died, but these live: {left}")
         verify(job)
         job.restart()
+        job.go()
         job.finish(want)
 
 
 def fails_at(point):
-    want = sysrun.undisturbed(victim())
-    with sysrun.Job(sysrun.base(), victim(), "faults") as job:
+    mem = victim("mem_private")
+    want = sysrun.undisturbed(mem)
+    with sysrun.Job(sysrun.base(), mem, "faults") as job:
         job.run(env=fault(point + ":fail"))
         job.wait_ready()
         status, _, err = job.tool("checkpoint", "-d", job.ckpt)
@@ -95,6 +100,7 @@ def fails_at(point):
         if status == 0:
             job.wait_stopped()
             job.restart()
+        job.go()
         job.finish(want)
 
 

@@ -41,6 +41,7 @@ class Skipped(Exception):
 class Victim:
     def __init__(self, name, path):
         self.name, self.path = name, path
+        self.argv = [path]
         self.works = name.startswith("work_")
         self.refused = name.startswith("refuse_")
         self.may = name.startswith("may_")
@@ -198,7 +199,7 @@ class Job:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
 
     def run(self, *options, env=None):
-        self.start([QCKPT, "run", "-d", self.ckpt, *options, "--", self.victim.path], env)
+        self.start([QCKPT, "run", "-d", self.ckpt, *options, "--", *self.victim.argv], env)
 
     def restart(self, *options, env=None):
         self.start([QCKPT, "restart", "-d", self.ckpt, *options], env)

@@ -57,6 +57,10 @@ struct files_mapping {
 int files_save_object(struct files_save *s, const struct files_mapping *m,
                       uint32_t *object, struct err *e);
 
+/* What is known of a file from the descriptors and objects so far. */
+enum files_known { FILES_UNKNOWN, FILES_AS_OBJECT, FILES_BY_NAME };
+enum files_known files_save_knows(const struct files_save *s, dev_t dev, ino_t ino);
+
 /* A descriptor of this program through which the object's contents can be read, -1 when
  * it must be read through a mapping instead. Owned by `s`. */
 int files_save_object_fd(const struct files_save *s, uint32_t object);

@@ -165,6 +165,34 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
     return files_object_add(s, f, &file->object, e);
 }
 
+enum files_known files_save_knows(const struct files_save *s, dev_t dev, ino_t ino)
+{
+    for (uint32_t i = 0; i < s->n_objects; i++)
+        if (s->objects[i].dev == dev && s->objects[i].ino == ino)
+            return FILES_AS_OBJECT;
+    for (uint32_t i = 0; i < s->n_files; i++)
+        if (s->files[i].dev == dev && s->files[i].ino == ino)
+            return FILES_BY_NAME;
+    return FILES_UNKNOWN;
+}
+
+/* The mapped file by its name in the process's own root; -1 when that is another file,
+ * or may not be read. */
+static int open_mapped(const struct files_mapping *m)
+{
+    char path[PATH_MAX + 32];
+    auto_fd int fd = -1;
+    struct stat st;
+
+    if (m->deleted || m->path[0] != '/')
+        return -1;
+    snprintf(path, sizeof(path), "/proc/%d/root%s", m->host_pid, m->path);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != m->ino)
+        return -1;
+    return take_fd(&fd);
+}
+
 int files_save_object(struct files_save *s, const struct files_mapping *m,
                       uint32_t *object, struct err *e)
 {
@@ -178,6 +206,8 @@ int files_save_object(struct files_save *s, const struct files_mapping *m,
         snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
                  m->host_pid, m->start, m->end);
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0)
+            fd = open_mapped(m);
         if (fd >= 0 && note_fd(s, *object, &fd, e) < 0)
             return -1;
     }
