@@ -109,6 +109,23 @@ same_file "after a death the last checkpoint goes on" count wanted
 rm -rf count job
 start run -d job -- bash counter
 wait_until 10 counted 5
+kill -STOP -$front
+wait_until 10 grep -q suspended job/log.jsonl
+status_is "a suspended job can be saved" 0 q checkpoint -d job
+sleep 0.2
+before=$(wc -l <count)
+sleep 0.3
+is "and stays suspended" "$(wc -l <count)" "$before"
+status_is "and stopped at a checkpoint" 0 q checkpoint -d job --stop
+wait $front
+is "it ends although it was suspended" $? 75
+q restart -d job >>stdout 2>>stderr
+is "and runs when it is restarted" $? 6
+same_file "to its end" count wanted
+
+rm -rf count job
+start run -d job -- bash counter
+wait_until 10 counted 5
 for point in supervisor-saved supervisor-written supervisor-published; do
     q checkpoint -d job --stop >/dev/null
     wait $front

@@ -52,6 +52,55 @@ is "the job dies: so does the front" $? 137
 ok "its other processes are not ours to kill" kill -0 "$child"
 kill "$child"
 
+# The same with a restarted job, whose processes live in their own namespaces.
+restarted() {
+    start "$1"
+    if ! q checkpoint -d "$1" --stop >/dev/null 2>stderr; then
+        return 1
+    fi
+    wait $front
+    setsid "$QCKPT" restart -d "$1" 2>stderr &
+    front=$!
+    wait_until 20 grep -q '"restarted"' "$1/log.jsonl" || return 1
+    supervisor=$(json 'd["pid"]' <"$1/epoch")
+    family=$(descendants "$supervisor")
+}
+
+# Everything below a process, itself not.
+descendants() {
+    local child
+    for child in $(pgrep -P "$1"); do
+        echo "$child"
+        descendants "$child"
+    done
+}
+
+all_gone() {
+    local pid
+    for pid in $family; do
+        is_gone "$pid" || return 1
+    done
+}
+
+if restarted f; then
+    diag "the family: $(tr '\n' ' ' <<<"$family")"
+    kill -KILL $front
+    wait $front 2>/dev/null
+    ok "the front of a restarted job dies: all is killed" wait_until 5 all_gone
+    ok "and the supervisor ends" wait_until 5 is_gone "$supervisor"
+    restarted g
+    kill -KILL "$supervisor"
+    wait $front
+    is "the supervisor of a restarted job dies: the front fails" $? 1
+    ok "and all is killed" all_gone
+    restarted h
+    kill -KILL -$front "$supervisor"
+    wait $front 2>/dev/null
+    ok "both die: all is killed" wait_until 5 all_gone
+else
+    skip engine "a restarted job" "this host cannot save jobs: $(<stderr)"
+fi
+
 for point in supervisor-done; do
     QCKPT_TESTING=1 QCKPT_FAULT=$point setsid "$QCKPT" run -d e -- sh -c 'echo >>ran; exit 4' \
         2>/dev/null
