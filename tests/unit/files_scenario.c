@@ -99,7 +99,11 @@ static bool is_stopped(pid_t pid)
         abort(); /* the set-up failed */
     close(fd);
     state = strrchr(text, ')');
-    return state && state[2] == 'T';
+    if (!state || state[2] == 'Z') {
+        printf("Bail out! a set-up failed\n");
+        exit(1);
+    }
+    return state[2] == 'T';
 }
 
 static void wait_until_all_stop(void)

@@ -88,7 +88,8 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
     if (unix_name_read(&u->name, known->copy, false, f->host_pid, e) < 0 ||
         unix_name_read(&u->remote, known->copy, true, f->host_pid, e) < 0)
         return err_wrap(e, "process %d descriptor %d", f->pid, f->fd);
-    if (u->state == UNIX_LISTEN)
+    /* Nothing can wait in a socket that was never connected. */
+    if (u->state == UNIX_LISTEN || (u->type != SOCK_DGRAM && !u->established))
         return 0;
     return files_queue_peek(&u->queue, known->copy, u->type, known, e);
 }
