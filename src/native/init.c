@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static _Noreturn void fail(const struct setup *s, struct err *e)
@@ -138,17 +139,26 @@ static pid_t highest_pid(const struct image *img)
     return high;
 }
 
+/* Without time namespaces (before Linux 5.6) the job sees this host's clock. That it
+ * jumps ahead is like having been stopped; a clock that goes back would make timers
+ * wait for days. */
 static int set_clocks(const struct image *img, struct err *e)
 {
+    struct timespec now;
     bool supported;
 
     if (namespaces_set_clocks(img->monotonic_ns, img->boottime_ns, &supported, e) < 0)
         return -1;
-    if (!supported)
-        return err_set(e, ERR_REFUSED,
-                       "this kernel has no time namespaces (Linux 5.6), so that the "
-                       "job's clock would jump");
-    return 0;
+    if (supported)
+        return 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec >= (time_t)(img->monotonic_ns / 1000000000))
+        return 0;
+    return err_set(
+        e, ERR_REFUSED,
+        "this host has been up for less time than the one that the job comes "
+        "from, and its kernel has no time namespaces (Linux 5.6) that would "
+        "keep the job's clock from going back");
 }
 
 /* Everything that can fail for reasons of files, before there is any process. */
