@@ -145,4 +145,25 @@ is "only damaged generations: a person decides" $? 100
 ok "... the job is not started" test "${message##*$'\n'}" != x
 ok "... and they stay" test -d "$job_dir/gen/000001"
 
+# ---- a file system without room, in mounts of its own
+
+full() {
+    mount -t tmpfs -o size=64k,mode=1777 full "$ckpt_dir" || return 1
+    head -c 100000 /dev/zero >"$ckpt_dir/fill" 2>/dev/null
+    supervised sh -c 'grep SigBlk /proc/self/status; exit 5' 2>"$work/full.err"
+    echo "status $?"
+}
+export -f full supervised ge_env ge_spool
+more=() config=("ckpt_command=$libexec/qckpt-checkpoint")
+if unshare -rm true 2>/dev/null; then
+    rm -rf "${ckpt_dir:?}/$user"
+    is "a full ckpt_dir: a new job runs, with no signal blocked" \
+        "$(unshare -rm bash -c "$(declare -p work libexec ckpt_dir user ckpt config more)
+            full")" "SigBlk:	0000000000000000
+status 5"
+    ok "... and is told" grep -q "runs without checkpoints: .*No space left" "$work/full.err"
+else
+    skip userns "a full ckpt_dir: a new job runs" "no unprivileged user namespaces"
+fi
+
 done_testing
