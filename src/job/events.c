@@ -52,7 +52,7 @@ json_t *event_generation(uint64_t generation)
 
 static void log_line(void *arg, enum log_level level, const char *line)
 {
-    event_log(arg, level, level == LOG_DEBUG ? "debug" : "warning", NULL, "%s", line);
+    event_log(arg, level, level <= LOG_WARNING ? "warning" : "note", NULL, "%s", line);
 }
 
 void event_take_log(struct events *ev)

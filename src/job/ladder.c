@@ -58,8 +58,10 @@ static int restart_one(const struct job_config *config, uint64_t generation,
     job = engine->restart(dirfd, &how, e);
     if (!job)
         return -1;
-    *result =
-        (struct ladder_result){.engine = engine, .job = job, .generation = generation};
+    result->engine = engine;
+    result->job = job;
+    result->generation = generation;
+    memcpy(result->host, meta.host, sizeof(result->host));
     return 0;
 }
 

@@ -169,8 +169,9 @@ static void take_request(void *arg, struct control_client *client,
 
     switch (request->op) {
     case OP_CHECKPOINT:
-        event_log(&s->events, LOG_INFO, "request", NULL, "asked for a checkpoint%s",
-                  request->stop ? " to stop at" : "");
+        if (!s->is_over)
+            event_log(&s->events, LOG_INFO, "request", NULL, "asked for a checkpoint%s",
+                      request->stop ? " to stop at" : "");
         control_queue(client, request->stop);
         return;
     case OP_CHECK_EPOCH:
@@ -285,6 +286,21 @@ static int supervise(struct supervisor *s, struct err *e)
     return 0;
 }
 
+/* Whoever still asks is told that it is too late. */
+static void turn_away(struct supervisor *s)
+{
+    struct err why = {0};
+
+    s->is_over = true;
+    control_serve(s->control, take_request, s); /* those that had connected ... */
+    control_serve(s->control, take_request, s); /* ... and what they asked for */
+    err_set(&why, ERR_GONE,
+            s->report.outcome == JOB_STOPPED ? "the job was stopped at a checkpoint"
+                                             : "the job has ended");
+    control_refuse_all(s->control, &why);
+    control_close(s->control);
+}
+
 _Noreturn void supervisor_run(const struct supervisor_args *args)
 {
     struct supervisor s = {.args = args,
@@ -302,7 +318,7 @@ _Noreturn void supervisor_run(const struct supervisor_args *args)
     if (supervise(&s, &e) < 0)
         s.report.e = e;
     if (s.control)
-        control_close(s.control);
+        turn_away(&s);
     if (s.sentinel > 0)
         sentinel_end(s.sentinel);
     send(args->link, &s.report, sizeof(s.report), MSG_NOSIGNAL);

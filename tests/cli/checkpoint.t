@@ -54,7 +54,7 @@ has "says that it does not" "$err" "not running"
 q restart -d job >>stdout 2>>stderr
 is "a restarted job ends with its own status" $? 6
 same_file "it went on where it was" count wanted
-has "and it was said" "$(<stderr)" "restarted from generation 3"
+has "and it was said" "$(<stderr)" "restarted from generation 3, saved on $(uname -n)"
 is "the job's output has nothing of ours" "$(<stdout)" ""
 
 rm -rf count job
