@@ -510,6 +510,60 @@ static void a_packet_socket_is_refused(void)
     refuse(set_up_raw, "a socket of address family 17");
 }
 
+/* ---- connections that nobody has accepted yet ---- */
+
+static void set_up_waiting(void)
+{
+    struct sockaddr_storage at;
+    socklen_t size;
+
+    put(A, listen_inet(AF_INET, &at, &size));
+    put(B, connect_inet(&at, size));
+    put(C, bind_unix(SOCK_STREAM, "waiting"));
+    listen(C, 2);
+    put(D, connect_unix(SOCK_STREAM, "waiting"));
+}
+
+static void check_waiting(int process)
+{
+    int sock = accept(A, NULL, NULL);
+
+    say(B, "late");
+    CHECK_STR(read_fd(sock), "late");
+    sock = accept(C, NULL, NULL);
+    say(sock, "later");
+    CHECK_STR(read_fd(D), "later");
+}
+
+static void connections_in_a_backlog_wait_again(void)
+{
+    run(set_up_waiting, check_waiting, NULL);
+}
+
+static void set_up_eager_tcp(void)
+{
+    struct sockaddr_storage at;
+    socklen_t size;
+
+    put(B, listen_inet(AF_INET, &at, &size));
+    put(A, connect_inet(&at, size));
+    say(A, "nobody reads this");
+}
+
+static void set_up_eager_unix(void)
+{
+    put(B, bind_unix(SOCK_STREAM, "waiting"));
+    listen(B, 2);
+    put(A, connect_unix(SOCK_STREAM, "waiting"));
+    say(A, "nobody reads this");
+}
+
+static void data_in_a_backlog_is_refused(void)
+{
+    refuse(set_up_eager_tcp, "was not accepted yet");
+    refuse(set_up_eager_unix, "was not accepted yet");
+}
+
 /* ---- terminals ---- */
 
 static void set_up_pty(void)
@@ -645,6 +699,8 @@ int main(void)
     RUN(tcp_over_ipv6_inside_the_job_goes_on);
     RUN(a_connection_full_to_the_brim_loses_nothing);
     RUN(a_connection_that_leaves_the_job_is_closed_by_the_peer);
+    RUN(connections_in_a_backlog_wait_again);
+    RUN(data_in_a_backlog_is_refused);
     RUN(udp_and_netlink_are_opened_again);
     RUN(a_packet_socket_is_refused);
     RUN(a_pseudo_terminal_keeps_its_settings);

@@ -14,12 +14,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* States in tcp_info, which only the C library's older header names. */
+enum tcp_state {
+    STATE_ESTABLISHED = 1,
+    STATE_FIN_WAIT1 = 4,
+    STATE_FIN_WAIT2 = 5,
+    STATE_CLOSE = 7,
+    STATE_LAST_ACK = 9,
+    STATE_LISTEN = 10,
+    STATE_CLOSING = 11,
+};
 
 void inet_socket_free(struct inet_socket *n)
 {
@@ -54,20 +65,22 @@ static int tcp_state(struct inet_socket *n, const struct saved *known, struct er
     if (getsockopt(known->copy, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
         return err_sys(e, "process %d descriptor %d: TCP_INFO", known->pid, known->fd);
     switch (info.tcpi_state) {
-    case TCP_LISTEN:
+    case STATE_LISTEN:
         n->state = INET_LISTEN;
         n->backlog = info.tcpi_sacked; /* what listen(2) was told */
         break;
-    case TCP_CLOSE:
+    case STATE_CLOSE:
         /* Never connected, or not any more: only the latter reads an end. */
         got = recv(known->copy, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         n->state = got < 0 && errno == ENOTCONN ? INET_ALONE : INET_CUT;
         break;
     default:
+        n->established = info.tcpi_state == STATE_ESTABLISHED;
+        n->has_data = info.tcpi_bytes_sent > 0 || info.tcpi_bytes_received > 0;
         n->state = INET_CUT; /* unless its peer is found */
         n->shut_send =
-            info.tcpi_state == TCP_FIN_WAIT1 || info.tcpi_state == TCP_FIN_WAIT2 ||
-            info.tcpi_state == TCP_CLOSING || info.tcpi_state == TCP_LAST_ACK;
+            info.tcpi_state == STATE_FIN_WAIT1 || info.tcpi_state == STATE_FIN_WAIT2 ||
+            info.tcpi_state == STATE_CLOSING || info.tcpi_state == STATE_LAST_ACK;
     }
     return 0;
 }
@@ -131,6 +144,58 @@ static bool is_mirrored(const struct inet_socket *a, const struct inet_socket *b
            to_endpoint(&b->local, &b_local) && to_endpoint(&b->remote, &b_remote) &&
            memcmp(&a_local, &b_remote, sizeof(a_local)) == 0 &&
            memcmp(&a_remote, &b_local, sizeof(a_local)) == 0;
+}
+
+static bool is_any(const struct endpoint *a)
+{
+    static const uint8_t v4_any[16] = {[10] = 0xff, [11] = 0xff}, v6_any[16];
+
+    return memcmp(a->address, v4_any, 16) == 0 || memcmp(a->address, v6_any, 16) == 0;
+}
+
+/* The listener of the job that may have this connection in its backlog. */
+static uint32_t find_listener(const struct files_save *s, const struct inet_socket *n)
+{
+    struct endpoint remote, local, own;
+
+    if (!to_endpoint(&n->remote, &remote) || !to_endpoint(&n->local, &own))
+        return IMAGE_NONE;
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        const struct inet_socket *other = s->files[i].notes;
+
+        if (s->img->files[i].kind != IMAGE_FILE_INET || other->state != INET_LISTEN ||
+            !to_endpoint(&other->local, &local) || local.port != remote.port)
+            continue;
+        /* Of all addresses that a listener takes, those of this host are at both ends
+         * of a connection inside the host. */
+        if (memcmp(local.address, remote.address, 16) == 0 ||
+            (is_any(&local) && memcmp(own.address, remote.address, 16) == 0))
+            return i;
+    }
+    return IMAGE_NONE;
+}
+
+/* A connection to a listener of the job whose other end has no descriptor: nobody has
+ * accepted it yet, or it was accepted and closed, which shows in its state. */
+static int find_waiting(const struct files_save *s, uint32_t index, struct err *e)
+{
+    const struct saved *known = &s->files[index];
+    struct inet_socket *n = known->notes;
+    uint32_t listener;
+
+    if (n->state != INET_CUT || !n->established)
+        return 0;
+    listener = find_listener(s, n);
+    if (listener == IMAGE_NONE)
+        return 0;
+    /* With data on either side some may be where no descriptor leads. */
+    if (n->has_data)
+        return files_refuse_saved(known, e,
+                                  "a connection that holds data and was not accepted "
+                                  "yet, or is just being closed: try again");
+    n->state = INET_WAITS;
+    n->peer = listener;
+    return 0;
 }
 
 static void find_peer(const struct files_save *s, uint32_t index)
@@ -218,6 +283,8 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
     struct enc c = {0};
 
     find_peer(s, index);
+    if (find_waiting(s, index, e) < 0)
+        return -1;
     if (n->state == INET_PAIR && drain(&s->files[n->peer], known, e) < 0)
         return -1;
     if ((n->state == INET_PAIR || n->state == INET_CUT) && peek(n, known, e) < 0)

@@ -13,8 +13,9 @@
 enum inet_state {
     INET_ALONE = 1, /* TCP: not connected; UDP: any */
     INET_LISTEN,
-    INET_PAIR, /* connected with `peer`, which is in the job */
-    INET_CUT,  /* connected to somebody outside, or cut off */
+    INET_PAIR,  /* connected with `peer`, which is in the job */
+    INET_CUT,   /* connected to somebody outside, or cut off */
+    INET_WAITS, /* for the listener `peer`, which is in the job, to accept it */
 };
 
 struct inet_address {
@@ -27,7 +28,8 @@ struct inet_socket {
     uint32_t domain, type, state;
     uint32_t peer; /* index of a file, or IMAGE_NONE */
     uint32_t backlog;
-    bool shut_send; /* shutdown(2) of this end's sending */
+    bool shut_send;             /* shutdown(2) of this end's sending */
+    bool established, has_data; /* while saving */
     struct inet_address local, remote;
     struct files_queue queue;
     size_t options_at; /* while restoring: where the options are in `detail` */

@@ -90,7 +90,7 @@ static int decode(const struct image_file *file, struct inet_socket *n, struct e
     n->options_at = d.pos;
     files_sockopt_decode(&d, -1);
     if ((n->type != SOCK_STREAM && n->type != SOCK_DGRAM) || n->state < INET_ALONE ||
-        n->state > INET_CUT || (n->type == SOCK_DGRAM && n->state != INET_ALONE))
+        n->state > INET_WAITS || (n->type == SOCK_DGRAM && n->state != INET_ALONE))
         d.failed = true;
     if (dec_end(&d, "network socket", e) == 0)
         return 0;
@@ -104,14 +104,17 @@ static int check_peer(const struct files_restore *r, uint32_t index,
     struct inet_socket peer;
     bool mutual;
 
-    if (n->state != INET_PAIR)
+    if (n->state != INET_PAIR && n->state != INET_WAITS)
         return 0;
     if (n->peer >= r->img->n_files || n->peer == index ||
         r->img->files[n->peer].kind != IMAGE_FILE_INET)
         return err_set(e, ERR_CORRUPT, "the peer of a network socket is missing");
     if (decode(&r->img->files[n->peer], &peer, e) < 0)
         return -1;
-    mutual = peer.peer == index && peer.state == INET_PAIR;
+    if (n->state == INET_WAITS)
+        mutual = peer.state == INET_LISTEN;
+    else
+        mutual = peer.peer == index && peer.state == INET_PAIR;
     inet_socket_free(&peer);
     return mutual ? 0
                   : err_set(e, ERR_CORRUPT, "the peer of a network socket has another");
@@ -355,6 +358,28 @@ static int open_cut(struct files_restore *r, uint32_t index,
     return files_pool_put(r, index, &mine, e);
 }
 
+/* The listener is opened first, and has the connection waiting again. */
+static int open_waiting(struct files_restore *r, uint32_t index,
+                        const struct inet_socket *n, struct err *e)
+{
+    auto_fd int sock = socket(n->domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct inet_address at = {0}, to;
+    socklen_t size = sizeof(at.storage);
+
+    if (sock < 0)
+        return err_sys(e, "a network socket");
+    if (r->pool[n->peer] < 0 && inet_open(r, n->peer, e) < 0)
+        return -1;
+    if (getsockname(r->pool[n->peer], (struct sockaddr *)&at.storage, &size) < 0)
+        return err_sys(e, "a connection inside the job");
+    at.size = size;
+    to = in_domain(&at, n->domain);
+    if (connect(sock, (struct sockaddr *)&to.storage, to.size) < 0)
+        return err_sys(e, "a connection inside the job");
+    set_options(&r->img->files[index], n, sock);
+    return files_pool_put(r, index, &sock, e);
+}
+
 static int open_state(struct files_restore *r, uint32_t index,
                       const struct inet_socket *n, struct err *e)
 {
@@ -363,6 +388,8 @@ static int open_state(struct files_restore *r, uint32_t index,
 
     if (n->state == INET_CUT)
         return open_cut(r, index, n, e);
+    if (n->state == INET_WAITS)
+        return open_waiting(r, index, n, e);
     if (n->state != INET_PAIR)
         return open_alone(r, index, n, e);
     if (decode(&r->img->files[n->peer], &peer, e) < 0)

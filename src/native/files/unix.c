@@ -12,8 +12,10 @@
 #include "native/files/unix_name.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ enum unix_state {
     UNIX_PAIR,  /* with `peer`, which is in the job and has this as its peer */
     UNIX_CUT,   /* the peer is gone, or outside the job */
     UNIX_SENDS, /* datagrams, to `peer` if that is in the job, else to `remote` */
+    UNIX_WAITS, /* for the listener `peer`, which is in the job, to accept it */
 };
 
 enum { SHUT_RECEIVE = 1, SHUT_SEND = 2 };
@@ -36,7 +39,7 @@ struct unix_socket {
     struct files_queue queue;
     /* while saving */
     uint64_t peer_ino;
-    bool established;
+    bool established, has_sent;
     /* while restoring: where the options are in `detail` */
     size_t options_at;
 };
@@ -70,6 +73,7 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
     struct saved *known = &s->files[index];
     struct unix_socket *u = calloc(1, sizeof(*u));
     struct unix_diag diag;
+    int unread = 0;
 
     if (!u)
         return err_sys(e, "a unix socket");
@@ -80,6 +84,7 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
     u->peer_ino = diag.peer_ino;
     u->shut = diag.shut;
     u->backlog = diag.backlog;
+    u->has_sent = ioctl(known->copy, SIOCOUTQ, &unread) == 0 && unread > 0;
     /* A datagram socket that others send to is called established, too. */
     u->established =
         u->type == SOCK_DGRAM ? unix_name_has_peer(known->copy) : diag.established;
@@ -104,6 +109,22 @@ static uint32_t find_peer(const struct files_save *s, uint32_t index)
     return IMAGE_NONE;
 }
 
+/* The listener of the job that has not accepted this connection yet: its other end has
+ * no descriptor, and has not been closed either. */
+static uint32_t find_listener(const struct files_save *s, const struct unix_socket *u)
+{
+    if (u->type == SOCK_DGRAM || u->peer_ino || u->shut == (SHUT_RECEIVE | SHUT_SEND))
+        return IMAGE_NONE;
+    for (uint32_t i = 0; i < s->n_files; i++) {
+        const struct unix_socket *other = s->files[i].notes;
+
+        if (s->img->files[i].kind == IMAGE_FILE_UNIX && other->state == UNIX_LISTEN &&
+            unix_name_is(&other->name, &u->remote))
+            return i;
+    }
+    return IMAGE_NONE;
+}
+
 static void find_state(const struct files_save *s, uint32_t index)
 {
     struct unix_socket *u = s->files[index].notes;
@@ -118,6 +139,11 @@ static void find_state(const struct files_save *s, uint32_t index)
     }
     u->peer = find_peer(s, index);
     peer = u->peer == IMAGE_NONE ? NULL : s->files[u->peer].notes;
+    if (!peer && find_listener(s, u) != IMAGE_NONE) {
+        u->state = UNIX_WAITS;
+        u->peer = find_listener(s, u);
+        return;
+    }
     if (peer && u->peer != index && peer->peer_ino == s->files[index].ino)
         u->state = UNIX_PAIR;
     else if (u->type == SOCK_DGRAM && u->remote.size)
@@ -159,6 +185,10 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
     struct enc c = {0};
 
     find_state(s, index);
+    if (u->state == UNIX_WAITS && u->has_sent)
+        return files_refuse_saved(&s->files[index], e,
+                                  "a connection that has sent something and was not "
+                                  "accepted yet: try again when it was");
     if (has_empty(&u->queue) && renew(s, index, e) < 0)
         return -1;
     enc_u32(&c, u->type);
@@ -190,7 +220,7 @@ static int decode(const struct image_file *file, struct unix_socket *u, struct e
     files_sockopt_decode(&d, -1);
     if (u->type != SOCK_STREAM && u->type != SOCK_DGRAM && u->type != SOCK_SEQPACKET)
         d.failed = true;
-    if (u->state < UNIX_ALONE || u->state > UNIX_SENDS)
+    if (u->state < UNIX_ALONE || u->state > UNIX_WAITS)
         d.failed = true;
     if (dec_end(&d, "unix socket", e) == 0)
         return 0;
@@ -213,16 +243,19 @@ static int check_peer(const struct files_restore *r, uint32_t index,
     struct unix_socket peer;
     bool mutual;
 
-    if (u->state != UNIX_PAIR && u->peer == IMAGE_NONE)
+    if (u->state != UNIX_PAIR && u->state != UNIX_WAITS && u->peer == IMAGE_NONE)
         return 0;
     if (u->peer >= r->img->n_files || r->img->files[u->peer].kind != IMAGE_FILE_UNIX)
         return err_set(e, ERR_CORRUPT, "the peer of a unix socket is missing");
-    if (u->state != UNIX_PAIR)
+    if (u->state != UNIX_PAIR && u->state != UNIX_WAITS)
         return 0;
     if (decode(&r->img->files[u->peer], &peer, e) < 0)
         return -1;
-    mutual = peer.peer == index && peer.state == UNIX_PAIR && peer.type == u->type &&
-             u->peer != index;
+    if (u->state == UNIX_WAITS)
+        mutual = peer.state == UNIX_LISTEN && peer.type == u->type;
+    else
+        mutual = peer.peer == index && peer.state == UNIX_PAIR &&
+                 peer.type == u->type && u->peer != index;
     clear(&peer);
     return mutual ? 0
                   : err_set(e, ERR_CORRUPT, "the peer of a unix socket has another");
@@ -395,7 +428,7 @@ static int commit(const struct files_restore *r, uint32_t index, struct err *e)
     if (decode(&r->img->files[index], &u, e) < 0)
         return -1;
     status = take_name(r, index, &u, e);
-    if (status == 0 && u.state == UNIX_SENDS)
+    if (status == 0 && (u.state == UNIX_SENDS || u.state == UNIX_WAITS))
         status = connect_again(r, index, &u, e);
     clear(&u);
     return status;

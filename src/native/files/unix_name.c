@@ -105,6 +105,12 @@ int unix_name_decode(struct dec *d, struct unix_name *n)
     return d->failed ? -1 : 0;
 }
 
+bool unix_name_is(const struct unix_name *a, const struct unix_name *b)
+{
+    return a->size && a->size == b->size &&
+           memcmp(a->address.sun_path, b->address.sun_path, a->size) == 0;
+}
+
 /* ---- restoring ---- */
 
 const char *unix_name_text(const struct unix_name *n)

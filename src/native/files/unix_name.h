@@ -29,6 +29,7 @@ bool unix_name_has_peer(int sock);
 void unix_name_free(struct unix_name *n);
 void unix_name_encode(struct enc *c, const struct unix_name *n);
 int unix_name_decode(struct dec *d, struct unix_name *n);
+bool unix_name_is(const struct unix_name *a, const struct unix_name *b);
 const char *unix_name_text(const struct unix_name *n);
 
 /* Takes the name. A path at which a dead socket of ours lies is taken over; anything
