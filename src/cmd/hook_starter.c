@@ -188,6 +188,20 @@ static void look_for_generations(struct starter *s)
             s->last_epoch = list[n].meta.epoch;
 }
 
+/* A job that has ended is not run again, also when the record of its end cannot be read
+ * just now. */
+static void look_for_end(struct starter *s)
+{
+    struct err e = {0};
+    int status;
+
+    if (store_done_read(s->store, &status, NULL, &e) == 0 || e.kind == ERR_NOTHING)
+        return;
+    if (e.kind == ERR_CORRUPT)
+        ask_for_a_person(s, &e);
+    queue_again_later(s, &e);
+}
+
 static bool has_failed_often(struct starter *s)
 {
     struct store_epoch run;
@@ -235,7 +249,8 @@ static _Noreturn void not_run(struct starter *s, const struct err *e)
         tell(s, LOG_ERROR, "%s", e->text);
         exit_with(EXIT_FAILURE);
     }
-    if (!s->has_generation && !was_started)
+    /* ERR_TIMEOUT: an earlier run of it is still here, and does not end. */
+    if (!s->has_generation && !was_started && e->kind != ERR_TIMEOUT)
         run_unsupervised(s, e);
     if (was_started || e->kind == ERR_NOTHING || has_failed_often(s))
         ask_for_a_person(s, e);
@@ -310,6 +325,7 @@ int cmd_hook_starter(int argc, char **argv, struct err *e)
     if (!is_supervised(&s))
         become_job(&s);
     need_store(&s);
+    look_for_end(&s);
     look_for_generations(&s);
     run_supervised(&s);
 }

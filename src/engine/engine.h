@@ -42,6 +42,11 @@ struct engine_restart {
     int stdio[3];
     const char *tmpdir;     /* this run's TMPDIR, or NULL */
     const char *job_script; /* this run's copy of the job script, or NULL */
+    /* Asked when all else is done, right before files are changed and the job runs: a
+     * restart takes its time, and somebody else may have taken over meanwhile. -1 gives
+     * the restart up. NULL: go on. */
+    int (*may_commit)(void *arg, struct err *e);
+    void *arg;
 };
 
 /* What a checkpoint shall do. */

@@ -96,6 +96,8 @@ native_engine_restart(int dirfd, const struct engine_restart *how, struct err *e
         .stdio = {how->stdio[0], how->stdio[1], how->stdio[2]},
         .tmpdir = how->tmpdir,
         .job_script = how->job_script,
+        .may_commit = how->may_commit,
+        .arg = how->arg,
     };
 
     if (!j || remember_children(j, e) < 0 ||

@@ -2,6 +2,7 @@
 #include "job/client.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/scope.h"
 #include "job/clock.h"
 #include "job/job.h"
@@ -11,13 +12,20 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
+#include <time.h>
 
-enum { DISLODGE_S = 15, ANSWER_MAX = 2 * PROTOCOL_LINE_MAX };
+enum {
+    CONNECT_S = 15,
+    DISLODGE_S = 15, /* for an answer */
+    KILLED_S = 1,    /* for the front of a killed supervisor to kill the job */
+    ANSWER_MAX = 2 * PROTOCOL_LINE_MAX
+};
 
 struct client {
     int fd;
@@ -116,6 +124,7 @@ static int check_peer(int fd, struct err *e)
 
 static int connect_to(const struct store_epoch *run, struct err *e)
 {
+    const struct timeval patience = {.tv_sec = CONNECT_S};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(run->socket);
     auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -125,6 +134,9 @@ static int connect_to(const struct store_epoch *run, struct err *e)
     if (length == 0 || length >= sizeof(address.sun_path))
         return err_set(e, ERR_CORRUPT, "the epoch file names no usable socket");
     memcpy(address.sun_path + 1, run->socket, length);
+    /* It waits while the queue of the listener is full: others on this host can see the
+     * name, and fill it. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     if (connect(fd, (struct sockaddr *)&address,
                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) < 0) {
         if (errno == ECONNREFUSED || errno == ENOENT)
@@ -132,6 +144,8 @@ static int connect_to(const struct store_epoch *run, struct err *e)
                            "the job is not running: its last supervisor was process %d "
                            "on %s",
                            (int)run->pid, run->host);
+        if (errno == EAGAIN)
+            return err_set(e, ERR_TIMEOUT, "the supervisor takes no requests");
         return err_sys(e, "connect to the supervisor");
     }
     if (check_peer(fd, e) < 0)
@@ -139,17 +153,14 @@ static int connect_to(const struct store_epoch *run, struct err *e)
     return take_fd(&fd);
 }
 
-static int ask(const struct store_epoch *run, const struct protocol_request *request,
-               unsigned timeout_s, job_progress *progress, void *arg,
-               struct protocol_answer *answer, struct err *e)
+static int ask(int fd, const struct protocol_request *request, unsigned timeout_s,
+               job_progress *progress, void *arg, struct protocol_answer *answer,
+               struct err *e)
 {
     char line[PROTOCOL_LINE_MAX];
     size_t size = protocol_write_request(request, line);
-    auto_fd int fd = connect_to(run, e);
     struct client client = {.fd = fd, .deadline_us = UINT64_MAX};
 
-    if (fd < 0)
-        return -1;
     if (timeout_s > 0)
         client.deadline_us = clock_us() + timeout_s * UINT64_C(1000000);
     if (send(fd, line, size, MSG_NOSIGNAL) != (ssize_t)size)
@@ -188,8 +199,12 @@ int job_request_checkpoint(struct store *store, bool stop, unsigned timeout_s,
     struct protocol_answer answer;
     struct store_epoch run;
 
-    if (find_run(store, &run, e) < 0 ||
-        ask(&run, &request, timeout_s, progress, arg, &answer, e) < 0)
+    auto_fd int fd = -1;
+
+    if (find_run(store, &run, e) < 0)
+        return -1;
+    fd = connect_to(&run, e);
+    if (fd < 0 || ask(fd, &request, timeout_s, progress, arg, &answer, e) < 0)
         return -1;
     *result = answer.checkpoint;
     return 0;
@@ -202,21 +217,70 @@ int job_request_status(struct store *store, unsigned timeout_s,
     struct protocol_answer answer;
     struct store_epoch run;
 
-    if (find_run(store, &run, e) < 0 ||
-        ask(&run, &request, timeout_s, NULL, NULL, &answer, e) < 0)
+    auto_fd int fd = -1;
+
+    if (find_run(store, &run, e) < 0)
+        return -1;
+    fd = connect_to(&run, e);
+    if (fd < 0 || ask(fd, &request, timeout_s, NULL, NULL, &answer, e) < 0)
         return -1;
     *status = answer.status;
     return 0;
 }
 
-void client_dislodge(const struct store_epoch *before)
+/* Until nobody holds the other end. */
+static bool wait_hung_up(int fd, uint64_t deadline_us)
+{
+    while (clock_us() < deadline_us) {
+        struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+        poll(&p, 1, clock_until_ms(deadline_us));
+        if (p.revents & (POLLRDHUP | POLLHUP | POLLERR))
+            return true;
+    }
+    return false;
+}
+
+/* A supervisor that is stopped, or that waits for a file system which does not answer.
+ * Its socket says who it is; its front sees it die and ends what is left of the job. */
+static int kill_silent(const struct store_epoch *before, int fd, struct err *e)
+{
+    const struct timespec moment = {.tv_sec = KILLED_S};
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+        peer.pid == before->pid && kill(peer.pid, SIGKILL) == 0 &&
+        wait_hung_up(fd, clock_us() + DISLODGE_S * UINT64_C(1000000))) {
+        nanosleep(&moment, NULL);
+        log_warning("process %d, the supervisor of run %ju, did not answer and was "
+                    "killed",
+                    (int)before->pid, (uintmax_t)before->epoch);
+        return 0;
+    }
+    return err_set(e, ERR_TIMEOUT,
+                   "run %ju of this job, process %d on this host, neither answers nor "
+                   "dies: the job is not started beside it",
+                   (uintmax_t)before->epoch, (int)before->pid);
+}
+
+int client_dislodge(const struct store_epoch *before, struct err *e)
 {
     const struct protocol_request request = {.op = OP_CHECK_EPOCH};
     struct protocol_answer answer;
-    struct err ignored = {0};
+    struct err why = {0};
     struct utsname here;
+    auto_fd int fd = -1;
 
-    if (uname(&here) == 0 && strcmp(here.nodename, before->host) == 0 &&
-        before->socket[0])
-        ask(before, &request, DISLODGE_S, NULL, NULL, &answer, &ignored);
+    if (uname(&here) < 0 || strcmp(here.nodename, before->host) != 0 ||
+        !before->socket[0])
+        return 0;
+    fd = connect_to(before, &why);
+    /* Whoever took the name of a dead one could let us wait. */
+    if (fd < 0 && (why.kind != ERR_TIMEOUT || kill(before->pid, 0) < 0))
+        return 0;
+    if (fd >= 0 && (ask(fd, &request, DISLODGE_S, NULL, NULL, &answer, &why) == 0 ||
+                    why.kind != ERR_TIMEOUT))
+        return 0;
+    return kill_silent(before, fd, e);
 }

@@ -37,11 +37,14 @@ static void tell_if_long(const struct job_config *config, const struct store_met
                 str_bytes(meta->bytes, bytes));
 }
 
-static int restart_one(const struct job_config *config, uint64_t generation,
-                       struct ladder_result *result, struct err *e)
+static int restart_one(const struct job_config *config, const struct ladder_gate *gate,
+                       uint64_t generation, struct ladder_result *result, struct err *e)
 {
-    const struct engine_restart how = {
-        .stdio = {0, 1, 2}, .tmpdir = config->tmpdir, .job_script = config->job_script};
+    const struct engine_restart how = {.stdio = {0, 1, 2},
+                                       .tmpdir = config->tmpdir,
+                                       .job_script = config->job_script,
+                                       .may_commit = gate->may_commit,
+                                       .arg = gate->arg};
     const struct engine *engine;
     struct store_meta meta;
     auto_fd int dirfd = -1;
@@ -74,32 +77,38 @@ static void log_failure(struct events *events, uint64_t generation, const struct
 }
 
 static int restart_exact(const struct job_config *config, struct events *events,
-                         struct ladder_result *result, struct err *e)
+                         const struct ladder_gate *gate, struct ladder_result *result,
+                         struct err *e)
 {
-    if (restart_one(config, config->generation, result, e) == 0)
+    if (restart_one(config, gate, config->generation, result, e) == 0)
         return 0;
     log_failure(events, config->generation, e);
     return err_wrap(e, "generation %" PRIu64, config->generation);
 }
 
 int ladder_restart(const struct job_config *config, struct events *events,
-                   struct ladder_result *result, struct err *e)
+                   const struct ladder_gate *gate, struct ladder_result *result,
+                   struct err *e)
 {
     auto_free struct store_generation *list = NULL;
-    struct err first = {0};
+    struct err first = {0}, closed = {0};
     size_t count;
 
     *result = (struct ladder_result){0};
     if (config->generation != 0)
-        return restart_exact(config, events, result, e);
+        return restart_exact(config, events, gate, result, e);
     if (store_list(config->store, &list, &count, e) < 0)
         return -1;
     while (count-- > 0) {
         uint64_t generation = list[count].generation;
 
         err_clear(e);
-        if (restart_one(config, generation, result, e) == 0)
+        if (restart_one(config, gate, generation, result, e) == 0)
             return 0;
+        if (gate->may_commit(gate->arg, &closed) < 0) {
+            *e = closed;
+            return -1;
+        }
         log_failure(events, generation, e);
         if (!is_damage(e) && first.kind == ERR_NONE) {
             first = *e;

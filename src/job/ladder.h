@@ -10,6 +10,12 @@
 
 struct err;
 
+/* Whether this run may still start the job; see struct engine_restart. */
+struct ladder_gate {
+    int (*may_commit)(void *arg, struct err *e);
+    void *arg;
+};
+
 struct ladder_result {
     const struct engine *engine; /* the one that made the generation */
     struct engine_job *job;      /* NULL: there is nothing to restart from */
@@ -22,8 +28,10 @@ struct ladder_result {
  * used is logged with the reason. What is damaged counts as not there; when a whole
  * generation cannot be restarted here, for want of a kernel feature or of memory, this
  * fails: a launch from the beginning would throw away what another host could continue.
+ * When the gate is closed no generation is of any use, and its error is the result.
  */
 int ladder_restart(const struct job_config *config, struct events *events,
-                   struct ladder_result *result, struct err *e);
+                   const struct ladder_gate *gate, struct ladder_result *result,
+                   struct err *e);
 
 #endif

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -20,38 +21,69 @@
 /* As a shell ends when it cannot execute a command. */
 enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
-/* Tells a run of the same job on this host that it is superseded and waits until its
- * copy is gone: two copies must not write to the same files. */
+/* Whoever came before must let go, on this host: two copies must not write to the same
+ * files. When we are not the last either, the run that is waits for us to be gone, and
+ * takes it that those before us are. */
+static int dislodge(struct supervisor *s, const struct store_epoch *seen, struct err *e)
+{
+    struct store_epoch before;
+
+    if (!store_epoch_before(s->config->store, &before))
+        return 0;
+    if (seen->epoch != 0 && seen->epoch != before.epoch && client_dislodge(seen, e) < 0)
+        return -1;
+    return client_dislodge(&before, e);
+}
+
 int supervisor_take_epoch(struct supervisor *s, struct err *e)
 {
     char socket_name[CONTROL_NAME_SIZE];
-    struct store_epoch before;
-    struct err none = {0};
+    struct store_epoch seen = {0};
+    struct err ignored = {0};
     struct utsname here;
-    bool had_one = store_epoch_current(s->config->store, &before, &none) == 0;
+    int rc;
 
     s->control = control_open(socket_name, e);
     if (!s->control)
         return -1;
     if (uname(&here) < 0)
         return err_sys(e, "ask for this host's name");
+    if (store_epoch_current(s->config->store, &seen, &ignored) < 0)
+        seen.epoch = 0;
     /* Whoever looks for the supervisor compares with its own uname(2); config->host is
      * the name that people and Grid Engine use. */
-    if (store_epoch_take(s->config->store, here.nodename, getpid(), socket_name,
-                         &s->events.epoch, e) < 0)
-        return -1;
-    if (had_one)
-        client_dislodge(&before);
-    return 0;
+    rc = store_epoch_take(s->config->store, here.nodename, getpid(), socket_name,
+                          &s->events.epoch, e);
+    if (rc == 0)
+        return dislodge(s, &seen, e);
+    if (e->kind == ERR_FENCED)
+        dislodge(s, &seen, &ignored);
+    return -1;
+}
+
+/* Right before the job runs. The directory of a job that has been deleted is gone. */
+static int may_start(void *arg, struct err *e)
+{
+    struct supervisor *s = arg;
+    struct pollfd front = {.fd = s->args->link};
+
+    if (poll(&front, 1, 0) > 0 && (front.revents & POLLHUP))
+        return err_set(e, ERR_FENCED, "the process that was to become the job is gone");
+    if (store_epoch_check(s->config->store, s->events.epoch, e) == 0)
+        return 0;
+    if (e->kind == ERR_GONE)
+        e->kind = ERR_FENCED;
+    return -1;
 }
 
 static int restart_job(struct supervisor *s, struct err *e)
 {
+    const struct ladder_gate gate = {may_start, s};
     struct ladder_result result;
     uint64_t begun_us = clock_us();
     char took[32];
 
-    if (ladder_restart(s->config, &s->events, &result, e) < 0)
+    if (ladder_restart(s->config, &s->events, &gate, &result, e) < 0)
         return -1;
     if (!result.job)
         return 0;
@@ -111,6 +143,8 @@ static int launch_job(struct supervisor *s, struct err *e)
 
     write_record(s);
     warn_of_engine(s);
+    if (may_start(s, e) < 0)
+        return -1;
     s->job = s->engine->launch(&how, e);
     if (s->job) {
         event_log(&s->events, LOG_INFO, "launched", NULL, "launched %s", c->path);
@@ -133,22 +167,29 @@ static void lift_own_limits(void)
     }
 }
 
-int supervisor_start(struct supervisor *s, struct err *e)
+int supervisor_look_done(struct supervisor *s, struct err *e)
 {
-    struct err none = {0};
     int code;
 
-    if (store_done_read(s->config->store, &code, NULL, &none) == 0) {
+    if (store_done_read(s->config->store, &code, NULL, e) == 0) {
         event_tell(&s->events, "ended", json_pack("{s:i}", "status", code),
                    "the job has ended before, with status %d", code);
         supervisor_over(s, JOB_ENDED, W_EXITCODE(code, 0));
         return 0;
     }
     /* A job that may be done is not run again. */
-    if (none.kind != ERR_NOTHING) {
-        *e = none;
+    if (e->kind != ERR_NOTHING)
         return err_wrap(e, "completion record");
-    }
+    err_clear(e);
+    return 0;
+}
+
+int supervisor_start(struct supervisor *s, struct err *e)
+{
+    if (supervisor_look_done(s, e) < 0)
+        return -1;
+    if (s->is_over)
+        return 0;
     if (restart_job(s, e) < 0)
         return -1;
     if (!s->job && !s->config->may_launch)

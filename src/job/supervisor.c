@@ -268,7 +268,11 @@ static int supervise(struct supervisor *s, struct err *e)
 {
     const unsigned char started = SUPERVISOR_STARTED;
 
-    if (become_supervisor(s, e) < 0 || supervisor_take_epoch(s, e) < 0)
+    if (become_supervisor(s, e) < 0 || supervisor_look_done(s, e) < 0)
+        return -1;
+    if (s->is_over)
+        return 0;
+    if (supervisor_take_epoch(s, e) < 0)
         return -1;
     if (supervisor_start(s, e) < 0) {
         event_log(&s->events, LOG_ERROR, "warning", NULL, "nothing was started: %s",

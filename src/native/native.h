@@ -54,7 +54,9 @@ int native_start(const struct native_launch *how, struct native_root *root,
 
 struct native_restart {
     int stdio[3];
-    const char *tmpdir, *job_script; /* this run's, or NULL */
+    const char *tmpdir, *job_script;             /* this run's, or NULL */
+    int (*may_commit)(void *arg, struct err *e); /* see struct engine_restart */
+    void *arg;
 };
 
 /* restore.c: restarts from `image` and `memory` in dirfd. */

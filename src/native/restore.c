@@ -375,9 +375,12 @@ static int finish_all(struct restore *r, struct err *e)
 
 static int commit(struct restore *r, struct err *e)
 {
+    const struct native_restart *how = r->setup.how;
     struct report report;
     pid_t sender;
 
+    if (how->may_commit && how->may_commit(how->arg, e) < 0)
+        return -1;
     if (report_allow_commit(r->report_fd, e) < 0 ||
         hear(r, COMMIT_TIMEOUT_MS, &report, &sender, e) < 0)
         return -1;

@@ -170,6 +170,31 @@ static int highest_known(struct store *s, uint64_t *highest, struct err *e)
     return -1;
 }
 
+/* Remembers whose claim is the highest. Its copy is missing as long as its owner has
+ * not come that far. */
+static void note_holder(struct store *s, uint64_t highest)
+{
+    auto_json json_t *root = NULL;
+    char name[STORE_NAME_SIZE];
+    struct store_epoch found;
+    struct err ignored;
+
+    s->before = (struct store_epoch){0};
+    claim_name(highest, name);
+    if ((store_json_read(s->dir, name, &root, &ignored) == 0 &&
+         parse(root, &found, &ignored) == 0) ||
+        store_epoch_current(s, &found, &ignored) == 0)
+        s->before = found;
+}
+
+bool store_epoch_before(const struct store *s, struct store_epoch *before)
+{
+    if (s->before.epoch == 0)
+        return false;
+    *before = s->before;
+    return true;
+}
+
 /* One attempt: 1 claimed, 0 somebody else was faster. */
 static int try_claim(struct store *s, const char *host, pid_t pid, const char *socket,
                      uint64_t *epoch, struct err *e)
@@ -180,6 +205,7 @@ static int try_claim(struct store *s, const char *host, pid_t pid, const char *s
 
     if (highest_known(s, &highest, e) < 0)
         return -1;
+    note_holder(s, highest);
     *epoch = highest + 1;
     claim_name(*epoch, name);
     root = describe(*epoch, host, pid, socket, e);

@@ -82,6 +82,14 @@ struct store_epoch {
 int store_epoch_take(struct store *s, const char *host, pid_t pid, const char *socket,
                      uint64_t *epoch, struct err *e);
 
+/*
+ * The run that came right before the epoch that was taken: whoever must let go now.
+ * That is not always what store_epoch_current said before, for it may have begun a
+ * moment ago. Also set when store_epoch_take failed with ERR_FENCED. False: there was
+ * none, or nothing is known of it.
+ */
+bool store_epoch_before(const struct store *s, struct store_epoch *before);
+
 /* The current run; ERR_NOTHING when none ever began. */
 int store_epoch_current(struct store *s, struct store_epoch *current, struct err *e);
 

@@ -23,7 +23,8 @@ struct store {
     char name[STORE_NAME_SIZE]; /* of `dir` in `parent` */
     char user[STORE_NAME_SIZE]; /* of `parent` in `top` */
     char path[PATH_MAX];
-    struct store_epoch taken; /* the run that began with this store; epoch 0: none */
+    struct store_epoch taken;  /* the run that began with this store; epoch 0: none */
+    struct store_epoch before; /* who held the highest claim then; epoch 0: nobody */
     unsigned keep, log_lost;
     bool log_torn; /* the last line has no end: begin the next with one */
 };

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <time.h>
 
 enum { STATE_MAX = 65536, ARGV_MAX = 16 };
 
@@ -90,6 +91,9 @@ static struct engine_job *restart(int dirfd, const struct engine_restart *how,
     auto_fd int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char *words[ARGV_MAX] = {0};
     size_t size, state_size, at = 0;
+    const struct timespec takes = {.tv_sec = file_engine_faults.restart_ms / 1000,
+                                   .tv_nsec =
+                                       file_engine_faults.restart_ms % 1000 * 1000000};
     sigset_t none;
 
     if (file_engine_faults.restart_hopeless) {
@@ -101,6 +105,9 @@ static struct engine_job *restart(int dirfd, const struct engine_restart *how,
         err_set(e, ERR_CORRUPT, "state: chunk 0 does not match its sum");
         return NULL;
     }
+    nanosleep(&takes, NULL);
+    if (how->may_commit && how->may_commit(how->arg, e) < 0)
+        return NULL;
     if (io_read_file(dirfd, "command", STATE_MAX, &command, &size, e) < 0 ||
         io_read_file(dirfd, "state", STATE_MAX, &state, &state_size, e) < 0 ||
         io_replace_file(here, "state", state, state_size, e) < 0)

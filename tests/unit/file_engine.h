@@ -18,6 +18,7 @@ struct file_engine_faults {
     unsigned write_ms;     /* writing takes this long */
     bool restart_corrupt;  /* restart: ERR_CORRUPT, for the newest state seen first */
     bool restart_hopeless; /* restart: ERR_FAILED */
+    unsigned restart_ms;   /* a restart takes this long until it commits */
 };
 extern struct file_engine_faults file_engine_faults;
 

@@ -84,6 +84,27 @@ static void a_superseded_run_changes_nothing(void)
     fixture_drop(&f);
 }
 
+/* A run that has claimed its epoch, and not yet told the readers of `epoch`. */
+static void who_came_before_is_known_at_once(void)
+{
+    struct fixture f = fixture_make();
+    static const char claim[] =
+        "{\"format\":1,\"epoch\":2,\"host\":\"n2\",\"pid\":77,\"boot_id\":\"b\","
+        "\"socket\":\"qckpt-2\",\"started\":\"2026-11-22T11:00:00.000Z\"}\n";
+    struct store_epoch before = {0};
+
+    CHECK(!store_epoch_before(f.s, &before));
+    scratch_put(store_dirfd(f.s), "epoch.2", claim, sizeof(claim) - 1);
+    CHECK_INT(fixture_take(f.s), 3);
+    CHECK(store_epoch_before(f.s, &before));
+    CHECK_INT(before.epoch, 2);
+    CHECK_STR(before.socket, "qckpt-2");
+    CHECK_INT(fixture_take(f.s), 4);
+    CHECK(store_epoch_before(f.s, &before));
+    CHECK_INT(before.epoch, 3);
+    fixture_drop(&f);
+}
+
 static void an_equal_number_is_not_the_same_run(void)
 {
     struct fixture f = fixture_make();
@@ -337,6 +358,7 @@ int main(void)
     RUN(each_run_has_a_higher_epoch);
     RUN(before_the_first_run_there_is_none);
     RUN(a_superseded_run_changes_nothing);
+    RUN(who_came_before_is_known_at_once);
     RUN(an_equal_number_is_not_the_same_run);
     RUN(taking_an_epoch_sweeps_what_earlier_runs_had_begun);
     RUN(of_racing_starters_each_has_its_own_epoch);

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -539,6 +540,67 @@ static void a_run_fenced_while_it_saves_kills_its_copy(void)
     CHECK(!strstr(events(), "generation 2:"));
 }
 
+/* Another host takes over while this one still reads the image. */
+static void a_run_fenced_while_it_restarts_starts_nothing(void)
+{
+    struct job_checkpoint c;
+    uint64_t epoch;
+    pid_t first;
+
+    fresh();
+    first = front("echo $$ >> pid; exec sleep 1000");
+    CHECK(wait_for("pid", "\n"));
+    CHECK(ask(false, &c));
+    CHECK(ask(true, &c));
+    CHECK_INT(end_of(first), W_EXITCODE(JOB_EXIT_STOPPED, 0));
+    put("pid", "");
+    file_engine_faults.restart_ms = 1000;
+    first = front("true");
+    CHECK(wait_for("job/epoch", "\"epoch\": 2"));
+    CHECK(store_epoch_take(store, "elsewhere", 1, "", &epoch, &e) == 0);
+    CHECK_INT(end_of(first), W_EXITCODE(NOT_STARTED, 0));
+    CHECK_HAS(get("why"), "superseded");
+    CHECK_STR(get("pid"), "");
+    CHECK(!strstr(events(), "restart-failed"));
+}
+
+/* Two starters, of which neither sees the other's epoch before it takes its own. */
+static void of_two_that_begin_at_once_one_goes_on(void)
+{
+    struct job_checkpoint c;
+    pid_t pids[2];
+    int first, second;
+
+    for (int i = 0; i < 10; i++) {
+        fresh();
+        pids[0] = front(counter);
+        CHECK(wait_for("state", "\n3\n"));
+        CHECK(ask(true, &c));
+        CHECK_INT(end_of(pids[0]), W_EXITCODE(JOB_EXIT_STOPPED, 0));
+        pids[0] = front(counter);
+        pids[1] = front(counter);
+        first = end_of(pids[0]);
+        second = end_of(pids[1]);
+        CHECK((first == W_EXITCODE(5, 0)) != (second == W_EXITCODE(5, 0)));
+        CHECK(count_is_whole(40));
+    }
+}
+
+/* Files cannot grow: as on a full disk. */
+static void the_end_is_known_where_nothing_can_be_written(void)
+{
+    const struct rlimit none = {0, RLIM_INFINITY}, all = {RLIM_INFINITY, RLIM_INFINITY};
+
+    fresh();
+    CHECK_INT(run("echo once >> log; exit 7"), W_EXITCODE(7, 0));
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &none);
+    CHECK_INT(run("echo twice >> log"), W_EXITCODE(7, 0));
+    setrlimit(RLIMIT_FSIZE, &all);
+    signal(SIGXFSZ, SIG_DFL);
+    CHECK_STR(get("log"), "once\n");
+}
+
 static void a_fenced_run_does_not_say_that_the_job_is_done(void)
 {
     struct err none = {0};
@@ -719,6 +781,9 @@ int main(void)
     RUN(the_death_of_the_supervisor_ends_every_process);
     RUN(a_later_run_takes_over);
     RUN(a_run_fenced_while_it_saves_kills_its_copy);
+    RUN(a_run_fenced_while_it_restarts_starts_nothing);
+    RUN(of_two_that_begin_at_once_one_goes_on);
+    RUN(the_end_is_known_where_nothing_can_be_written);
     RUN(a_fenced_run_does_not_say_that_the_job_is_done);
     RUN(a_job_that_may_be_done_is_not_run);
     RUN(a_refusal_is_logged_once_for_the_timer);
