@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "base/scope.h"
 #include "image/image.h"
-#include "native/loader.h"
-#include "native/writer.h"
+#include "native/memory/loader.h"
+#include "native/memory/writer.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

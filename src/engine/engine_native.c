@@ -3,10 +3,10 @@
 
 #include "base/err.h"
 #include "base/scope.h"
-#include "native/checkpoint.h"
+#include "native/memory/writer.h"
 #include "native/native.h"
 #include "native/proc.h"
-#include "native/writer.h"
+#include "native/save/checkpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "native/births.h"
+#include "native/restore/births.h"
 
 #include "base/err.h"
 #include "image/image.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Each test runs in namespaces of its own, as pid 1 of a restart does. */
-#include "native/carry.h"
+#include "native/restore/carry.h"
 
 #include "base/err.h"
 #include "base/io.h"
 #include "base/scope.h"
 #include "image/image.h"
-#include "native/namespaces.h"
 #include "native/native.h"
+#include "native/restore/namespaces.h"
 #include "tap.h"
 
 #include <fcntl.h>

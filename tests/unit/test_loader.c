@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "native/loader.h"
+#include "native/memory/loader.h"
 
 #include "base/err.h"
 #include "base/scope.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "native/vdso.h"
+#include "native/restore/vdso.h"
 
 #include "tap.h"
 

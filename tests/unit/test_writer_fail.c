@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "native/writer.h"
+#include "native/memory/writer.h"
 
 #include "base/err.h"
 #include "tap.h"

@@ -7,8 +7,8 @@
 
 #include "base/err.h"
 #include "base/scope.h"
-#include "native/loader.h"
-#include "native/writer.h"
+#include "native/memory/loader.h"
+#include "native/memory/writer.h"
 #include "sample.h"
 
 #include <fcntl.h>

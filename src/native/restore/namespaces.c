@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "native/restore/namespaces.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/scope.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080 /* linux/sched.h, 5.6 */
+#endif
+
+enum { NS_PER_S = 1000000000 };
+
+static bool has_capabilities(uint64_t wanted)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {{0}};
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return false;
+    return ((data[0].effective | (uint64_t)data[1].effective << 32) & wanted) == wanted;
+}
+
+void namespaces_prepare(struct namespaces *ns)
+{
+    const uint64_t needed = 1ull << CAP_SYS_ADMIN | 1ull << CAP_SYS_PTRACE |
+                            1ull << CAP_SYS_TIME | 1ull << CAP_SYS_RESOURCE |
+                            1ull << CAP_SETPCAP;
+
+    ns->uid = geteuid();
+    ns->gid = getegid();
+    ns->user = !has_capabilities(needed);
+}
+
+pid_t namespaces_clone(const struct namespaces *ns, struct err *e)
+{
+    unsigned long flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | SIGCHLD;
+    long pid;
+
+    if (ns->user)
+        flags |= CLONE_NEWUSER;
+    /* Not fork(3): namespaces of its own, and the rest of a fork is not needed. */
+    pid = syscall(SYS_clone, flags, 0, 0, 0, 0);
+    if (pid < 0)
+        return err_sys(e, ns->user ? "make a user namespace" : "make a pid namespace");
+    return pid;
+}
+
+static int write_file(const char *path, const char *text, struct err *e)
+{
+    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_sys(e, "open %s", path);
+    if (write(fd, text, strlen(text)) < 0)
+        return err_sys(e, "write %s", path);
+    return 0;
+}
+
+/* One id each, which an unprivileged process may map (user_namespaces(7)). */
+static int map_ids(const struct namespaces *ns, struct err *e)
+{
+    char map[64];
+
+    if (write_file("/proc/self/setgroups", "deny", e) < 0)
+        return -1;
+    snprintf(map, sizeof(map), "%u %u 1", ns->uid, ns->uid);
+    if (write_file("/proc/self/uid_map", map, e) < 0)
+        return -1;
+    snprintf(map, sizeof(map), "%u %u 1", ns->gid, ns->gid);
+    return write_file("/proc/self/gid_map", map, e);
+}
+
+int namespaces_enter(const struct namespaces *ns, struct err *e)
+{
+    if (ns->user && map_ids(ns, e) < 0)
+        return -1;
+    /* Slave, not private: what the host mounts later (the automounter) must appear here
+     * too, and what it unmounts must not be held. */
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return err_sys(e, "detach the mount namespace");
+    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        return err_sys(e, "mount /proc in the new namespaces (parts of it may be "
+                          "masked, as container runtimes do)");
+    return 0;
+}
+
+/* ---- clocks ---- */
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+/* The offset that this process is under already: new ones replace it. */
+static int64_t present_offset(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    long long s = 0, ns = 0;
+
+    if (!at || sscanf(at + strlen(name), " %lld %lld", &s, &ns) != 2)
+        return 0;
+    return (int64_t)s * NS_PER_S + ns;
+}
+
+static int64_t offset_for(uint64_t wanted_ns, clockid_t clock, const char *present,
+                          const char *name)
+{
+    return (int64_t)wanted_ns - clock_ns(clock) + present_offset(present, name);
+}
+
+static void split(int64_t ns, long long *s, long long *rest)
+{
+    *s = ns / NS_PER_S;
+    *rest = ns % NS_PER_S;
+    if (*rest < 0) {
+        *rest += NS_PER_S;
+        --*s;
+    }
+}
+
+int namespaces_set_clocks(uint64_t monotonic_ns, uint64_t boottime_ns, bool *supported,
+                          struct err *e)
+{
+    static const char path[] = "/proc/self/timens_offsets";
+    auto_free char *present = NULL;
+    long long ms, mns, bs, bns;
+    char text[128];
+
+    *supported = unshare(CLONE_NEWTIME) == 0;
+    if (!*supported)
+        return errno == EINVAL ? 0 : err_sys(e, "make a time namespace");
+    if (io_read_file(AT_FDCWD, path, 4096, &present, NULL, e) < 0)
+        return -1;
+    split(offset_for(monotonic_ns, CLOCK_MONOTONIC, present, "monotonic"), &ms, &mns);
+    split(offset_for(boottime_ns, CLOCK_BOOTTIME, present, "boottime"), &bs, &bns);
+    snprintf(text, sizeof(text), "monotonic %lld %lld\nboottime %lld %lld\n", ms, mns,
+             bs, bns);
+    return write_file(path, text, e);
+}
+
+/* ---- pids ---- */
+
+int namespaces_allow_pid(pid_t pid, struct err *e)
+{
+    static const char path[] = "/proc/sys/kernel/pid_max";
+    auto_free char *text = NULL;
+    struct err ignored = {0};
+    char raised[32];
+    long max;
+
+    if (io_read_file(AT_FDCWD, path, 64, &text, NULL, e) < 0)
+        return -1;
+    max = strtol(text, NULL, 10);
+    if (pid < max)
+        return 0;
+    snprintf(raised, sizeof(raised), "%d", pid + 1);
+    if (write_file(path, raised, &ignored) == 0)
+        return 0;
+    return err_set(e, ERR_REFUSED,
+                   "the job has pid %d, but kernel.pid_max is %ld here; raise it with "
+                   "sysctl kernel.pid_max=4194304",
+                   pid, max);
+}
