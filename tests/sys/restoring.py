@@ -7,6 +7,7 @@ cut, and the next restart works.
 """
 import os
 import re
+import shutil
 import time
 
 import sysrun
@@ -76,17 +77,38 @@ def does_without(point, name):
         job.finish(want)
 
 
+def copied(name):
+    """A victim that may be deleted or changed: (victim, its bytes, its output)."""
+    source = sysrun.victims()["work_counter"]
+    copy = os.path.join(sysrun.base(), name)
+    shutil.copy(source.path, copy)
+    with open(copy, "rb") as f:
+        program = f.read()
+    return sysrun.Victim(name, copy), program, sysrun.undisturbed(source)
+
+
+def deleted_program():
+    """A program that is rebuilt while it runs is in the image."""
+    victim, _, want = copied("work_deleted")
+    with sysrun.Job(sysrun.base(), victim, "restoring") as job:
+        job.run()
+        job.wait_ready()
+        os.unlink(victim.path)
+        for again in range(2):
+            job.checkpoint("--stop")
+            job.wait_stopped()
+            if again:
+                shutil.copy("/bin/true", victim.path)
+            epoch = job.epoch_number()
+            job.restart()
+            job.wait_epoch_after(epoch)
+        job.finish(want)
+
+
 def changed_program():
     """A program that was rebuilt since is named, and nothing is run."""
-    source = sysrun.victims()["work_counter"]
-    copy = os.path.join(sysrun.base(), "work_copy")
-    with open(source.path, "rb") as f:
-        program = f.read()
-    with open(copy, "wb") as f:
-        f.write(program)
-    os.chmod(copy, 0o755)
-    victim = sysrun.Victim("work_copy", copy)
-    want = sysrun.undisturbed(source)
+    victim, program, want = copied("work_copy")
+    copy = victim.path
     with sysrun.Job(sysrun.base(), victim, "restoring") as job:
         stopped(job)
         note = program.index(b"GNU\0", program.index(b"\x04\0\0\0\x14\0\0\0\x03\0\0\0"))
@@ -115,6 +137,7 @@ def tests():
         for name in names:
             yield f"without {point}: {name}", lambda p=point, n=name: does_without(p, n)
     yield "a changed program", changed_program
+    yield "a deleted program", deleted_program
 
 
 sysrun.run_tests(list(tests()))

@@ -33,7 +33,7 @@ static struct backing_file *find(const struct backing *b, const char *path,
 }
 
 static int add(struct backing *b, const char *path, const struct image_file_id *id,
-               bool writable, bool exact, struct err *e)
+               bool writable, enum backing_need need, struct err *e)
 {
     struct backing_file *f = find(b, path, writable);
 
@@ -45,7 +45,8 @@ static int add(struct backing *b, const char *path, const struct image_file_id *
         f = &b->file[b->n++];
         *f = (struct backing_file){.path = path, .id = id, .writable = writable};
     }
-    f->exact |= exact;
+    if (need > f->need)
+        f->need = need;
     return 0;
 }
 
@@ -60,11 +61,15 @@ static int list_process(struct backing *b, const struct image_process *p, struct
         const struct image_vma *v = &p->vmas[i];
 
         /* A shared file belongs to everybody and may have been written since. */
-        if (is_file(v) && add(b, v->path, &v->id, needs_writing(v),
-                              v->kind == IMAGE_VMA_FILE_PRIVATE, e) < 0)
+        if (is_file(v) &&
+            add(b, v->path, &v->id, needs_writing(v),
+                v->kind == IMAGE_VMA_FILE_PRIVATE ? BACKING_SAME : BACKING_LARGE,
+                e) < 0)
             return -1;
     }
-    return p->exe ? add(b, p->exe, &p->exe_id, false, true, e) : 0;
+    /* A program that was deleted or replaced while it ran is not mapped as a file: its
+     * contents are in the image, and only the link /proc/PID/exe cannot be had. */
+    return p->exe ? add(b, p->exe, &p->exe_id, false, BACKING_MAY, e) : 0;
 }
 
 int backing_list(struct backing *b, const struct image *img, struct err *e)
@@ -82,7 +87,7 @@ static int check(int fd, const struct backing_file *f, struct err *e)
 {
     struct stat st;
 
-    if (f->exact)
+    if (f->need != BACKING_LARGE)
         return file_id_check(fd, f->path, f->id, e);
     if (fstat(fd, &st) < 0)
         return err_sys(e, "stat %s", f->path);
@@ -109,8 +114,9 @@ int backing_open(const struct backing *b, int first_fd, struct err *e)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         b->fd[i] = open_one(&b->file[i], first_fd, e);
-        if (b->fd[i] < 0)
+        if (b->fd[i] < 0 && b->file[i].need != BACKING_MAY)
             return -1;
+        err_clear(e);
     }
     return 0;
 }

@@ -17,11 +17,17 @@ struct image_file_id;
 struct image_process;
 struct image_vma;
 
+enum backing_need {
+    BACKING_MAY,   /* restored without it when it is gone or another one */
+    BACKING_LARGE, /* at least as large: a file that others may have written to */
+    BACKING_SAME,  /* the very file */
+};
+
 struct backing_file {
     const char *path; /* the image's */
     const struct image_file_id *id;
     bool writable; /* mapped shared and for writing */
-    bool exact;    /* must be the very file; else only be as large */
+    enum backing_need need;
 };
 
 struct backing {
