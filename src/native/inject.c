@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ptrace.h>
@@ -16,8 +17,18 @@
 /* A stop at a system call's entry or exit, under PTRACE_O_TRACESYSGOOD (ptrace(2)). */
 enum { SYSCALL_STOP = SIGTRAP | 0x80 };
 
+/* How often to look before sleeping. A stop comes within some microseconds, while to
+ * sleep and be woken takes tens, on an idle virtual machine far more; and there are
+ * some forty stops a process. */
+enum { SPINS = 60 };
+
 int inject_wait(pid_t tid, int *status, struct err *e)
 {
+    for (int i = 0; i < SPINS; i++) {
+        if (waitpid(tid, status, __WALL | WNOHANG) == tid)
+            return 0;
+        sched_yield();
+    }
     for (;;) {
         if (waitpid(tid, status, __WALL) == tid)
             return 0;

@@ -302,21 +302,32 @@ static bool parse_map(const char *line, size_t length, struct proc_map *m)
 {
     static const char suffix[] = " (deleted)";
     const size_t suffix_length = sizeof(suffix) - 1;
-    char perm[5];
-    unsigned long start, end, offset, inode;
-    int path = 0;
+    const char *perm;
+    size_t path;
+    char *at;
 
-    if (sscanf(line, "%lx-%lx %4s %lx %x:%x %lu%n", &start, &end, perm, &offset,
-               &m->major, &m->minor, &inode, &path) != 7)
+    /* "START-END PERM OFFSET MAJOR:MINOR INODE PATH"; not sscanf(3), for a job has
+     * thousands of these, and stands still. */
+    m->start = strtoull(line, &at, 16);
+    if (*at != '-')
         return false;
-    m->start = start;
-    m->end = end;
-    m->offset = offset;
-    m->inode = inode;
+    m->end = strtoull(at + 1, &at, 16);
+    if (*at != ' ' || strlen(at) < sizeof(" rwxp "))
+        return false;
+    perm = at + 1;
+    m->offset = strtoull(perm + 4, &at, 16);
+    m->major = strtoul(at, &at, 16);
+    if (*at != ':')
+        return false;
+    m->minor = strtoul(at + 1, &at, 16);
+    m->inode = strtoull(at, &at, 10);
+    if (*at != ' ' && *at != '\0')
+        return false;
+    path = at - line;
     m->prot = (perm[0] == 'r' ? PROT_READ : 0) | (perm[1] == 'w' ? PROT_WRITE : 0) |
               (perm[2] == 'x' ? PROT_EXEC : 0);
     m->shared = perm[3] == 's';
-    while ((size_t)path < length && line[path] == ' ')
+    while (path < length && line[path] == ' ')
         path++;
     m->deleted = length - path > suffix_length &&
                  memcmp(line + length - suffix_length, suffix, suffix_length) == 0;

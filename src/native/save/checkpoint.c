@@ -212,12 +212,9 @@ static int try_snapshots(struct save *s, struct err *e)
 /* What is locked is not locked in a fork (mlock(2)): the job itself must be asked. */
 static int read_locks(struct save *s, uint32_t i, struct err *e)
 {
-    pid_t pid = s->f->processes[i].pid;
-    struct proc_status status;
-
-    if (proc_status_read(pid, &status, e) < 0)
-        return -1;
-    return status.locked_kib ? collect_vm_flags(s, i, pid, e) : 0;
+    if (!s->processes[i].status.locked_kib)
+        return 0;
+    return collect_vm_flags(s, i, s->f->processes[i].pid, e);
 }
 
 /* The last thing that the job must stand still for: with room for it, its memory is
@@ -366,6 +363,7 @@ static void checkpoint_free(struct checkpoint *c)
         if (s->object_copies[o] >= 0)
             close(s->object_copies[o]);
     free(s->object_copies);
+    free(s->mapped);
     files_save_free(s->files);
     image_free(s->img);
     free(c);

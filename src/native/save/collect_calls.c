@@ -91,16 +91,14 @@ static int ask_prctl(struct asked *a)
 static int ask_actions(struct asked *a)
 {
     struct image_process *p = &a->s->img->processes[a->i];
-    struct proc_status status;
+    const struct proc_status *status = &a->s->processes[a->i].status;
 
-    if (proc_status_read(a->t.pid, &status, a->e) < 0)
-        return -1;
     for (int signo = 1; signo <= IMAGE_N_SIGNALS; signo++) {
         /* struct kernel_sigaction of x86-64: handler, flags, restorer, mask. */
         struct image_sigaction *action = &p->actions[signo - 1];
         uint64_t raw[4];
 
-        if (!((status.sig_ignored | status.sig_caught) >> (signo - 1) & 1))
+        if (!((status->sig_ignored | status->sig_caught) >> (signo - 1) & 1))
             continue;
         if (INJECT(&a->t, NULL, a->e, "ask for a signal action", SYS_rt_sigaction,
                    signo, 0, a->scratch, sizeof(uint64_t)) < 0 ||

@@ -128,8 +128,8 @@ int save_copy_vma(struct save *s, uint32_t i, uint32_t vma, struct err *e)
 
 /* ---- mappings ---- */
 
-static int identify(struct image_vma *v, pid_t pid, const struct proc_map *m,
-                    struct err *e)
+static int read_identity(struct image_vma *v, pid_t pid, const struct proc_map *m,
+                         struct err *e)
 {
     char path[128];
     auto_fd int fd = -1;
@@ -157,14 +157,45 @@ static int identify(struct image_vma *v, pid_t pid, const struct proc_map *m,
     return file_id_read(fd, &v->id, e);
 }
 
-/* The same file as in the process's previous mapping? Then its identity is known. */
-static bool known_from(const struct image_vma *before, const struct image_vma *v)
+/* All processes of a job have the same root: a path leads all of them to the same. */
+static const struct save_mapped *find_mapped(const struct save *s,
+                                             const struct proc_map *m)
 {
-    return before && before->path && strcmp(before->path, v->path) == 0;
+    for (uint32_t k = 0; k < s->n_mapped; k++) {
+        const struct save_mapped *known = &s->mapped[k];
+
+        if (known->inode == m->inode && known->minor == m->minor &&
+            known->major == m->major && strcmp(known->path, m->path) == 0)
+            return known;
+    }
+    return NULL;
+}
+
+static int identify(struct save *s, uint32_t i, struct image_vma *v,
+                    const struct proc_map *m, struct err *e)
+{
+    const struct save_mapped *known = find_mapped(s, m);
+    struct save_mapped *added;
+
+    if (known) {
+        v->id = known->id;
+        return 0;
+    }
+    if (read_identity(v, s->f->processes[i].pid, m, e) < 0)
+        return -1;
+    added = image_append((void **)&s->mapped, &s->n_mapped, sizeof(*added));
+    if (!added)
+        return err_sys(e, "mapping");
+    *added = (struct save_mapped){.major = m->major,
+                                  .minor = m->minor,
+                                  .inode = m->inode,
+                                  .path = v->path,
+                                  .id = v->id};
+    return 0;
 }
 
 static int fill_vma(struct save *s, uint32_t i, const struct proc_map *m,
-                    struct image_vma *v, const struct image_vma *before, struct err *e)
+                    struct image_vma *v, struct err *e)
 {
     v->start = m->start;
     v->end = m->end;
@@ -187,11 +218,7 @@ static int fill_vma(struct save *s, uint32_t i, const struct proc_map *m,
     v->path = strdup(m->path);
     if (!v->path)
         return err_sys(e, "mapping");
-    if (known_from(before, v)) {
-        v->id = before->id;
-        return 0;
-    }
-    return identify(v, s->f->processes[i].pid, m, e);
+    return identify(s, i, v, m, e);
 }
 
 int collect_memory(struct save *s, uint32_t i, struct err *e)
@@ -214,7 +241,7 @@ int collect_memory(struct save *s, uint32_t i, struct err *e)
             continue;
         p->n_vmas++;
         sp->from_mem[n] = true;
-        if (fill_vma(s, i, m, &p->vmas[n], n ? &p->vmas[n - 1] : NULL, e) < 0)
+        if (fill_vma(s, i, m, &p->vmas[n], e) < 0)
             return -1;
         if (is_orphan(m) && save_copy_vma(s, i, n, e) < 0)
             return -1;

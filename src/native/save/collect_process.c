@@ -225,13 +225,12 @@ int collect_process(struct save *s, uint32_t i, struct err *e)
 {
     const struct frozen_process *f = &s->f->processes[i];
     struct image_process *p = &s->img->processes[i];
-    struct proc_status status;
+    struct proc_status *status = &s->processes[i].status;
     struct proc_stat stat;
 
-    if (proc_status_read(f->pid, &status, e) < 0 ||
-        proc_stat_read(f->pid, &stat, e) < 0)
+    if (proc_status_read(f->pid, status, e) < 0 || proc_stat_read(f->pid, &stat, e) < 0)
         return -1;
-    fill_ids(p, &status);
+    fill_ids(p, status);
     p->ppid = inner_parent(s, i);
     p->zombie = f->zombie;
     p->status = f->status;
@@ -242,7 +241,7 @@ int collect_process(struct save *s, uint32_t i, struct err *e)
         s->img->last_pid = p->pid;
     if (p->zombie)
         return 0;
-    if (refuse_by_user(&status, e) < 0 || refuse_by_status(&status, e) < 0 ||
+    if (refuse_by_user(status, e) < 0 || refuse_by_status(status, e) < 0 ||
         refuse_by_namespaces(f->pid, s->root->parent, p->pid, e) < 0 ||
         refuse_by_sharing(s, i, e) < 0)
         return -1;

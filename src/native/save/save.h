@@ -37,12 +37,21 @@ struct save_copy {
 
 /* Belongs to img->processes[i] and f->processes[i]. */
 struct save_process {
-    uint64_t scratch;         /* a page of ours in the process; 0: none */
-    pid_t snapshot;           /* 0: none */
-    pid_t source;             /* the process whose memory is written; 0: a zombie */
-    bool *from_mem;           /* [n_vmas]: read by the writer from memory; owned */
-    struct save_copy *copies; /* owned */
+    uint64_t scratch;          /* a page of ours in the process; 0: none */
+    pid_t snapshot;            /* 0: none */
+    pid_t source;              /* the process whose memory is written; 0: a zombie */
+    bool *from_mem;            /* [n_vmas]: read by the writer from memory; owned */
+    struct proc_status status; /* as it was found */
+    struct save_copy *copies;  /* owned */
     uint32_t n_copies;
+};
+
+/* The identity of a file that some process has mapped: most map the same libraries. */
+struct save_mapped {
+    uint32_t major, minor;
+    uint64_t inode;
+    const char *path; /* of the image */
+    struct image_file_id id;
 };
 
 struct save {
@@ -54,6 +63,8 @@ struct save {
     struct save_process *processes; /* [f->n_processes] */
     int *object_copies;             /* [img->n_objects]: memfd of the contents, or -1 */
     uint32_t n_object_copies;
+    struct save_mapped *mapped; /* owned */
+    uint32_t n_mapped;
     bool snapshot; /* the job goes on while its copy is written */
 };
 

@@ -41,9 +41,11 @@ static int await_birth(pid_t pid, struct err *e)
 
 static void discard(pid_t pid)
 {
+    struct err ignored;
+    int status;
+
     kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-        ;
+    inject_wait(pid, &status, &ignored);
 }
 
 /* In the helper: lets go of the descriptors and forks the copy. */
