@@ -37,6 +37,18 @@ static void set_suspended(struct supervisor *s, bool suspended)
               suspended ? "suspended" : "continued");
 }
 
+/* Killed together with the front, as a rule. Alone it is no reason to end the job. */
+static void sentinel_gone(struct supervisor *s)
+{
+    char nothing;
+
+    if (recv(s->args->link, &nothing, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+        event_log(
+            &s->events, LOG_WARNING, "warning", NULL,
+            "the sentinel was killed: suspending the job's process group will not "
+            "suspend the job");
+}
+
 static void look_at_sentinel(struct supervisor *s)
 {
     while (s->sentinel > 0)
@@ -49,6 +61,7 @@ static void look_at_sentinel(struct supervisor *s)
             break;
         case SENTINEL_GONE:
             s->sentinel = -1;
+            sentinel_gone(s);
             break;
         case SENTINEL_NONE:
             return;
