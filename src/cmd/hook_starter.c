@@ -223,6 +223,7 @@ static void configure(struct starter *s, struct job_config *config)
         .argv = s->command.argv,
         .envp = environ,
         .may_launch = !s->has_generation,
+        .none_runs = s->job.migrated,
         .job_script = s->command.script ? s->job.job_script : NULL,
         .user = s->job.user,
         .job = s->job.job,

@@ -38,6 +38,8 @@ struct ge_job {
     const char *job_script;
     bool restarted; /* RESTARTED: not its first run. A hint only: never proof of a
                        checkpoint, or of there being none */
+    bool migrated;  /* RESTARTED is 2: the run before ended, at a migration or with 99;
+                       else it may still be running somewhere */
 };
 
 /* From the environment. ERR_USAGE names the variable that is missing or wrong. A job

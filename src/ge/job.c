@@ -83,6 +83,7 @@ static int read_job(struct ge_job *j, const char *job, const char *task,
     result.tmpdir = variable("TMPDIR");
     result.job_script = variable("JOB_SCRIPT");
     result.restarted = restarted && strcmp(restarted, "0") != 0;
+    result.migrated = restarted && strcmp(restarted, "2") == 0;
     if (read_ids(&result, job, task, e) < 0 || read_user(result.user, e) < 0)
         return -1;
     if ((result.ckpt_env || ckpt_dir) && read_ckpt_dir(&result, ckpt_dir, e) < 0)

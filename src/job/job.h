@@ -36,6 +36,7 @@ struct job_config {
     bool must_launch;    /* a fresh directory: what lies there is ERR_USAGE */
     bool exclusive;      /* a run of the job on this host is ERR_USAGE; else it is
                           * superseded: its copy is killed, and this one starts */
+    bool none_runs;      /* it is known that no earlier run is left on another host */
     uint64_t generation; /* restart from this one and no other; 0: the newest good */
 
     unsigned interval_s;       /* own checkpoints; 0: none */

@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -35,6 +36,26 @@ static int dislodge(struct supervisor *s, const struct store_epoch *seen, struct
     return client_dislodge(&before, e);
 }
 
+/* A run on another host, that nobody has seen end, finds out by itself that it has been
+ * superseded. Grid Engine starts the next run of a job that is requeued by hand before
+ * it has killed this one, and one on a lost host it cannot kill. */
+static int wait_for_other_host(struct supervisor *s, const char *here, struct err *e)
+{
+    struct pollfd front = {.fd = s->args->link};
+    struct store_epoch before;
+
+    if (s->config->none_runs || !store_epoch_before(s->config->store, &before) ||
+        strcmp(before.host, here) == 0)
+        return 0;
+    event_log(&s->events, LOG_INFO, "warning", NULL,
+              "run %" PRIu64 " of the job may still be running on host %s: it has %d s "
+              "to notice that this one takes over",
+              before.epoch, before.host, FENCE_WAIT_S);
+    if (poll(&front, 1, FENCE_WAIT_S * 1000) > 0)
+        return err_set(e, ERR_FENCED, "the process that was to become the job is gone");
+    return 0;
+}
+
 int supervisor_take_epoch(struct supervisor *s, struct err *e)
 {
     char socket_name[CONTROL_NAME_SIZE];
@@ -55,7 +76,8 @@ int supervisor_take_epoch(struct supervisor *s, struct err *e)
     rc = store_epoch_take(s->config->store, here.nodename, getpid(), socket_name,
                           &s->events.epoch, e);
     if (rc == 0)
-        return dislodge(s, &seen, e);
+        return dislodge(s, &seen, e) < 0 ? -1
+                                         : wait_for_other_host(s, here.nodename, e);
     if (e->kind == ERR_FENCED)
         dislodge(s, &seen, &ignored);
     return -1;

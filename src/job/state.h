@@ -15,6 +15,10 @@
 
 struct control;
 
+/* How often a run looks whether it has been superseded, and how long the next run waits
+ * for that when it cannot ask: two copies must not write to the same files. */
+enum { FENCE_CHECK_S = 10, FENCE_WAIT_S = 12 };
+
 struct supervisor {
     const struct supervisor_args *args;
     const struct job_config *config;

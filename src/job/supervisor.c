@@ -18,8 +18,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FENCE_CHECK_S = 30 };
-
 /* From begin with stop until the image is durable nothing may reach the job. */
 static bool stands_at_image(const struct supervisor *s)
 {
