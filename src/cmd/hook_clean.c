@@ -94,6 +94,20 @@ static void ask_grid_engine(struct hook *h, struct verdict *v)
     ge_jobs_free(jobs);
 }
 
+/* The completion record is for the run that Grid Engine begins when it never hears of
+ * this end: as long as it cannot hear, the record stays. */
+static void judge_ended(struct hook *h, struct verdict *v)
+{
+    struct err e = {0};
+    struct ge_jobs *jobs = ge_jobs_ask(h->job.user, QSTAT_TIMEOUT_MS, &e);
+
+    if (jobs || e.kind == ERR_REFUSED)
+        drop(v, "the job has ended");
+    else
+        keep_error(v, "the job has ended, but the queue master does not answer", &e);
+    ge_jobs_free(jobs);
+}
+
 static void judge(struct hook *h, struct verdict *v)
 {
     struct err e = {0};
@@ -102,7 +116,7 @@ static void judge(struct hook *h, struct verdict *v)
     if (!is_our_run(h, v))
         return;
     if (store_done_read(h->store, &status, NULL, &e) == 0) {
-        drop(v, "the job has ended");
+        judge_ended(h, v);
         return;
     }
     if (e.kind != ERR_NOTHING) {

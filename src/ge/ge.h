@@ -130,8 +130,9 @@ enum ge_presence {
 /* All jobs of one user, from `qstat -u USER -xml`. */
 struct ge_jobs;
 
-/* Fails when qstat cannot be found or run, is refused (the host is no submit or admin
- * host), says anything that is not a list of jobs, or takes longer. */
+/* ERR_REFUSED when the queue master answers that this host is no submit or admin host.
+ * Fails too when qstat cannot be found or run, says anything that is not a list of
+ * jobs, or takes longer. */
 struct ge_jobs *ge_jobs_ask(const char *user, unsigned timeout_ms, struct err *e);
 
 /* The same from what qstat printed. */

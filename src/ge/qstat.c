@@ -293,7 +293,8 @@ struct ge_jobs *ge_jobs_ask(const char *user, unsigned timeout_ms, struct err *e
         return NULL;
     if (!WIFEXITED(output.status) || WEXITSTATUS(output.status) != 0) {
         first_line(output.err);
-        err_set(e, ERR_FAILED, "%s -u %s: %s", path, user,
+        err_set(e, strstr(output.err, "denied:") ? ERR_REFUSED : ERR_FAILED,
+                "%s -u %s: %s", path, user,
                 output.err[0] ? output.err : "failed without a word");
         return NULL;
     }

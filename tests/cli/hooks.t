@@ -129,14 +129,23 @@ ge_qstat ""
 hook clean 4711 0 "$ckpt_dir"
 is "qckpt-clean removes: a job that Grid Engine does not know" "$? $(ls "$ckpt_dir")" "0 "
 
-ge_qstat r
-rm -f "$work/qstat.calls"
+# A complete job that Grid Engine has not heard of will be run again, and must find that
+# it is complete: the record stays while the queue master cannot be reached.
 start true
 is "a job that ends by itself" "$(ended)" 0
 ok "... is recorded as complete" test -e "$job_dir/done.json"
+printf '#!/bin/sh\necho "error: commlib error: got select error" >&2\nexit 1\n' >"$work/bin/qstat"
+hook clean 4711 0 "$ckpt_dir"
+is "qckpt-clean keeps: a job that is complete, when nobody answers" \
+    "$? $(test -e "$job_dir/done.json" && echo kept)" "0 kept"
+ge_qstat -
+hook clean 4711 0 "$ckpt_dir"
+is "qckpt-clean removes: it, when the answer is a refusal" "$? $(ls "$ckpt_dir")" "0 "
+ge_qstat r
+start true
+is "another job that ends by itself" "$(ended)" 0
 hook clean 4711 0 "$ckpt_dir"
 is "qckpt-clean removes: a job that is complete" "$? $(ls "$ckpt_dir")" "0 "
-ok "... without asking qstat" test ! -e "$work/qstat.calls"
 hook clean 4711 0 "$ckpt_dir"
 is "qckpt-clean of a job without directory" "$?" 0
 
