@@ -81,7 +81,8 @@ form binary-relative all -b y -wd $jobs ./witness.py 1
 form binary-input all -b y -i $jobs/bare.sh $jobs/witness.py
 form binary-missing all -b y $jobs/does-not-exist
 form input all -i $jobs/bare.sh -b y cat
-form terminal all -pty y $jobs/bare.sh 1
+# Without root the shepherd does not see the end of a job with a terminal.
+[ "$(id -u)" -ne 0 ] || form terminal all -pty y $jobs/bare.sh 1
 form no-interpreter-binary all -b y $jobs/no-interpreter
 form three all $jobs/three.sh
 form segv all $jobs/segv.sh

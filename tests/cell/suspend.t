@@ -46,5 +46,5 @@ ok "array ends" wait_until 60 is_gone "${id[array]}"
 for task in 1 2 3; do
     same_output "array.$task"
 done
-is "nothing is left in ckpt_dir" "$(ls "$ckpt/geuser")" ""
+is "nothing is left in ckpt_dir" "$(ls "$ckpt/geuser" 2>/dev/null)" ""
 done_testing

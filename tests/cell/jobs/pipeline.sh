@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# A pipeline: a producer, a filter with state, and a consumer that starts programs.
+# A pipeline: a producer, filters with and without state, and a consumer that starts a
+# program for each line.
 echo "begin pipeline"
-steps=${1:-40}
+steps=${1:-60}
 
 produce() {
     local i
@@ -12,13 +13,21 @@ produce() {
     done
 }
 
-sum=
-produce |
-    awk '{ total += $2; print "step", $1, total; fflush() }' |
-    {
-        while read -r word step total; do
-            sum=$(md5sum <<<"$sum $total")
-            echo "$word $step $total ${sum%% *}"
-        done
-        echo "end ${sum%% *}"
-    }
+accumulate() {
+    local i value total=0
+    while read -r i value; do
+        total=$((total + value))
+        echo "$i $total"
+    done
+}
+
+digest() {
+    local line sum=
+    while read -r line; do
+        sum=$(md5sum <<<"$sum $line")
+        echo "$line ${sum%% *}"
+    done
+    echo "end ${sum%% *}"
+}
+
+produce | accumulate | sed -u 's/^/step /' | digest

@@ -19,7 +19,7 @@ def digester(work, results):
 
 
 def main():
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 60
     print("begin python", flush=True)
     work, results = queue.Queue(), queue.Queue()
     thread = threading.Thread(target=digester, args=(work, results))

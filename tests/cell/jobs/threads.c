@@ -25,7 +25,7 @@
 
 enum { MAX_THREADS = 64, GROWTH = 16 };
 
-static int threads = 4, mib = 1, steps = 40, pause_ms = 200, grow_at = -1;
+static int threads = 4, mib = 1, steps = 60, pause_ms = 200, grow_at = -1;
 static uint64_t seed = 1;
 static pthread_barrier_t stage;
 static uint64_t sums[MAX_THREADS];
