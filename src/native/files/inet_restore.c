@@ -177,24 +177,80 @@ static struct inet_address any_address(const struct inet_address *a)
     return any;
 }
 
+/* The address of this host itself for a socket of the domain. IPv6 sockets use the
+ * IPv4 one: there may be no ::1. */
+static struct inet_address loopback(uint32_t domain)
+{
+    struct inet_address a = {0};
+    struct sockaddr_in *v4 = (void *)&a.storage;
+    struct sockaddr_in6 *v6 = (void *)&a.storage;
+
+    if (domain == AF_INET) {
+        v4->sin_family = AF_INET;
+        v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        a.size = sizeof(*v4);
+        return a;
+    }
+    v6->sin6_family = AF_INET6;
+    a.size = sizeof(*v6);
+    inet_pton(AF_INET6, "::ffff:127.0.0.1", &v6->sin6_addr);
+    return a;
+}
+
+static bool somebody_listens(const struct inet_address *local)
+{
+    struct inet_address at = loopback(local->storage.ss_family);
+    auto_fd int sock = socket(local->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ((struct sockaddr_in *)&at.storage)->sin_port = port_of(local);
+    return sock >= 0 &&
+           (connect(sock, (struct sockaddr *)&at.storage, at.size) == 0 ||
+            connect(sock, (const struct sockaddr *)&local->storage, local->size) == 0);
+}
+
+/* Connections of the run before that it closed itself keep the port for a minute,
+ * unless they had SO_REUSEADDR, too (inet_csk_bind_conflict). */
+static int bind_patiently(int sock, const struct inet_address *local)
+{
+    enum { STEP_MS = 250, STEPS = 70 * 1000 / STEP_MS };
+    int type = 0;
+    socklen_t size = sizeof(type);
+
+    getsockopt(sock, SOL_SOCKET, SO_TYPE, &type, &size);
+    for (int i = 0;; i++) {
+        char text[64];
+
+        if (bind(sock, (const struct sockaddr *)&local->storage, local->size) == 0)
+            return 0;
+        if (errno != EADDRINUSE || type != SOCK_STREAM || i == STEPS)
+            return -1;
+        if (somebody_listens(local)) {
+            errno = EADDRINUSE;
+            return -1;
+        }
+        if (i == 0)
+            log_info("%s is kept by connections that were closed within the last "
+                     "minute: waiting for it",
+                     address_text(local, text));
+        poll(NULL, 0, STEP_MS);
+    }
+}
+
 static int bind_again(int sock, const struct inet_address *local, struct err *e)
 {
     struct inet_address any = any_address(local);
     char text[64];
-    int one = 1, reuse = 0, status;
-    socklen_t size = sizeof(reuse);
+    int on = 1, status;
 
-    /* Ends of connections of the run before may still wait for their time to pass. */
-    getsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &reuse, &size);
-    setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    status = bind(sock, (const struct sockaddr *)&local->storage, local->size);
+    /* It stays set, so that the next restart need not wait for the port. */
+    setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    status = bind_patiently(sock, local);
     if (status < 0 && errno == EADDRNOTAVAIL) {
         log_warning("this host does not have the address %s of the job: all its "
                     "addresses stand for it",
                     address_text(local, text));
-        status = bind(sock, (const struct sockaddr *)&any.storage, any.size);
+        status = bind_patiently(sock, &any);
     }
-    setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
     if (status < 0)
         return err_sys(e,
                        "bind %s, which the job had; restart on a host where it is free",
@@ -218,26 +274,6 @@ static int open_alone(struct files_restore *r, uint32_t index,
         connect(sock, (const struct sockaddr *)&n->remote.storage, n->remote.size) < 0)
         log_warning("a UDP socket of the job cannot reach its peer from here: %m");
     return files_pool_put(r, index, &sock, e);
-}
-
-/* The address of this host itself for a socket of the domain. IPv6 sockets use the
- * IPv4 one: there may be no ::1. */
-static struct inet_address loopback(uint32_t domain)
-{
-    struct inet_address a = {0};
-    struct sockaddr_in *v4 = (void *)&a.storage;
-    struct sockaddr_in6 *v6 = (void *)&a.storage;
-
-    if (domain == AF_INET) {
-        v4->sin_family = AF_INET;
-        v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        a.size = sizeof(*v4);
-        return a;
-    }
-    v6->sin6_family = AF_INET6;
-    a.size = sizeof(*v6);
-    inet_pton(AF_INET6, "::ffff:127.0.0.1", &v6->sin6_addr);
-    return a;
 }
 
 /* Changes the address into the form that the other family has for it. */
