@@ -189,6 +189,15 @@ static void lift_own_limits(void)
     }
 }
 
+static void reserve_record(struct supervisor *s)
+{
+    struct err e = {0};
+
+    if (store_done_reserve(s->config->store, s->events.epoch, &e) < 0)
+        event_log(&s->events, LOG_WARNING, "warning", NULL,
+                  "no room is set aside for the record of the job's end: %s", e.text);
+}
+
 int supervisor_look_done(struct supervisor *s, struct err *e)
 {
     int code;
@@ -217,6 +226,7 @@ int supervisor_start(struct supervisor *s, struct err *e)
     if (!s->job && !s->config->may_launch)
         return err_set(e, ERR_NOTHING, "%s holds no checkpoint to restart from",
                        store_path(s->config->store));
+    reserve_record(s);
     if (!s->job && launch_job(s, e) < 0)
         return -1;
     lift_own_limits();

@@ -30,6 +30,16 @@ static uint64_t claim_number(const char *name)
     return n;
 }
 
+static uint64_t spare_number(const char *name)
+{
+    struct err ignored;
+    uint64_t n;
+
+    if (strncmp(name, "spare.", 6) != 0 || str_to_u64(name + 6, &n, &ignored) < 0)
+        return 0;
+    return n;
+}
+
 static void claim_name(uint64_t epoch, char out[STORE_NAME_SIZE])
 {
     snprintf(out, STORE_NAME_SIZE, "epoch.%" PRIu64, epoch);
@@ -235,16 +245,21 @@ static int claim(struct store *s, const char *host, pid_t pid, const char *socke
     return err_set(e, ERR_FAILED, "%s: other runs keep beginning", s->path);
 }
 
-static void remove_older_claims(struct store *s, uint64_t epoch)
+static void remove_older_runs(struct store *s, uint64_t epoch)
 {
     auto_names struct store_names names = {0};
     struct err ignored;
 
     if (store_names_read(s->dir, &names, &ignored) < 0)
         return;
-    for (size_t i = 0; i < names.n; i++)
-        if (claim_number(names.v[i]) > 0 && claim_number(names.v[i]) < epoch)
+    for (size_t i = 0; i < names.n; i++) {
+        uint64_t owner = claim_number(names.v[i]);
+
+        if (owner == 0)
+            owner = spare_number(names.v[i]);
+        if (owner > 0 && owner < epoch)
             unlinkat(s->dir, names.v[i], 0);
+    }
 }
 
 int store_epoch_take(struct store *s, const char *host, pid_t pid, const char *socket,
@@ -260,7 +275,7 @@ int store_epoch_take(struct store *s, const char *host, pid_t pid, const char *s
                        host, socket);
     if (claim(s, host, pid, socket, &mine, e) < 0 || publish_highest(s, e) < 0)
         return -1;
-    remove_older_claims(s, mine);
+    remove_older_runs(s, mine);
     if (store_sweep(s, mine, mine, e) < 0 || store_epoch_check(s, mine, e) < 0 ||
         store_epoch_current(s, &probe, e) < 0)
         return -1;

@@ -27,10 +27,11 @@ static int remove_generations(struct store *s, uint64_t epoch, struct err *e)
     return store_sweep(s, epoch, epoch + 1, e);
 }
 
+/* epoch.N and spare.N */
 static bool is_claim(const char *name)
 {
-    return strncmp(name, "epoch.", 6) == 0 && name[6] &&
-           strspn(name + 6, "0123456789") == strlen(name + 6);
+    return (strncmp(name, "epoch.", 6) == 0 || strncmp(name, "spare.", 6) == 0) &&
+           name[6] && strspn(name + 6, "0123456789") == strlen(name + 6);
 }
 
 static int unlink_file(struct store *s, const char *name, struct err *e)

@@ -266,7 +266,8 @@ static bool is_mark(const char *name)
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
         if (strcmp(name, marks[i]) == 0)
             return true;
-    return strncmp(name, "epoch.", 6) == 0 || store_temp_epoch(name) > 0;
+    return strncmp(name, "epoch.", 6) == 0 || strncmp(name, "spare.", 6) == 0 ||
+           store_temp_epoch(name) > 0;
 }
 
 /* Before anything is made in a directory that was there already. */

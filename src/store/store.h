@@ -180,6 +180,10 @@ int store_verify(struct store *s, uint64_t generation, enum store_depth depth,
 
 /* ---- records ---- */
 
+/* Sets room aside for the completion record: the disk may be full when the job ends,
+ * and a job whose end is not known is run again. */
+int store_done_reserve(struct store *s, uint64_t epoch, struct err *e);
+
 /* The completion record: the job ended by itself with `status` (0..255). Written once;
  * again with the same epoch and status is no error. */
 int store_done_write(struct store *s, uint64_t epoch, int status, struct err *e);

@@ -601,6 +601,22 @@ static void the_end_is_known_where_nothing_can_be_written(void)
     CHECK_STR(get("log"), "once\n");
 }
 
+static void the_end_is_recorded_on_a_full_disk(void)
+{
+    int code = -1;
+
+    fresh();
+    setenv("QCKPT_TESTING", "1", 1);
+    setenv("QCKPT_FAULT", "store.done:fail", 1);
+    CHECK_INT(run("exit 7"), W_EXITCODE(7, 0));
+    unsetenv("QCKPT_FAULT");
+    CHECK(store_done_read(store, &code, NULL, &e) == 0);
+    CHECK_INT(code, 7);
+    CHECK_INT(run("echo twice >> log"), W_EXITCODE(7, 0));
+    CHECK_STR(get("log"), "");
+    CHECK(access("job/spare.1", F_OK) < 0);
+}
+
 static void a_fenced_run_does_not_say_that_the_job_is_done(void)
 {
     struct err none = {0};
@@ -784,6 +800,7 @@ int main(void)
     RUN(a_run_fenced_while_it_restarts_starts_nothing);
     RUN(of_two_that_begin_at_once_one_goes_on);
     RUN(the_end_is_known_where_nothing_can_be_written);
+    RUN(the_end_is_recorded_on_a_full_disk);
     RUN(a_fenced_run_does_not_say_that_the_job_is_done);
     RUN(a_job_that_may_be_done_is_not_run);
     RUN(a_refusal_is_logged_once_for_the_timer);
