@@ -32,6 +32,7 @@ static const char name[] = "qckpt-starter";
 enum {
     RETRY_DELAY_S = 30,   /* before GE_EXIT_REQUEUE: Grid Engine has no delay */
     FAILED_RUNS_MAX = 20, /* runs since the last checkpoint; then a person looks */
+    QSTAT_TIMEOUT_MS = 10 * 1000,
 };
 
 struct starter {
@@ -82,6 +83,7 @@ static void undo_supervision(const struct starter *s)
     if (!s->was_front)
         return;
     prctl(PR_SET_CHILD_SUBREAPER, 0);
+    prctl(PR_SET_PDEATHSIG, 0);
     if (isatty(STDIN_FILENO))
         ioctl(STDIN_FILENO, TIOCSCTTY, 0);
     sigprocmask(SIG_SETMASK, &s->mask, NULL);
@@ -213,6 +215,19 @@ static bool has_failed_often(struct starter *s)
 
 /* ---- with supervision ---- */
 
+/* The directory is gone: with the job, which another host has run to its end, or alone.
+ */
+static bool is_given_up(void *arg)
+{
+    const struct starter *s = arg;
+    struct err ignored = {0};
+    struct ge_jobs *jobs = ge_jobs_ask(s->job.user, QSTAT_TIMEOUT_MS, &ignored);
+    bool result = jobs && ge_jobs_find(jobs, s->job.job, s->job.task) != GE_PRESENT;
+
+    ge_jobs_free(jobs);
+    return result;
+}
+
 static void configure(struct starter *s, struct job_config *config)
 {
     struct err e = {0};
@@ -225,6 +240,8 @@ static void configure(struct starter *s, struct job_config *config)
         .may_launch = !s->has_generation,
         .none_runs = s->job.migrated,
         .job_script = s->command.script ? s->job.job_script : NULL,
+        .is_given_up = is_given_up,
+        .arg = s,
         .user = s->job.user,
         .job = s->job.job,
         .task = s->job.task,
@@ -258,6 +275,13 @@ static _Noreturn void not_run(struct starter *s, const struct err *e)
     queue_again_later(s, e);
 }
 
+/* Grid Engine takes a job whose shepherd was killed for failed, and may start it again
+ * elsewhere at once: then this copy must not go on. */
+static void end_with_shepherd(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* A checkpoint somebody stopped the job at (qckpt-migrate, or `qckpt checkpoint
  * --stop`) is one to continue from: Grid Engine queues the job again after a migration
  * whatever the status, and else because of this one. */
@@ -272,6 +296,7 @@ static _Noreturn void run_supervised(struct starter *s)
     probe(s, &config);
     hook_sweep_start(&s->job);
     s->was_front = true;
+    end_with_shepherd();
     if (job_run(&config, &status, &outcome, &e) < 0)
         not_run(s, &e);
     switch (outcome) {

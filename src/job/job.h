@@ -47,6 +47,11 @@ struct job_config {
     const char *tmpdir;     /* this run's TMPDIR, or NULL */
     const char *job_script; /* a node-local file that must travel, or NULL */
 
+    /* Asked when the job's directory has been removed under it: whether the job is over
+     * for whoever started it, so that this copy must not go on. NULL: it is not. */
+    bool (*is_given_up)(void *arg);
+    void *arg;
+
     /* For job.json and people; NULL: left out. host NULL: this host's name. */
     const char *host, *user, *job, *task;
     const char *const *names; /* "K=V": more of the kind, ended by NULL; or NULL */

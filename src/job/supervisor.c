@@ -141,6 +141,13 @@ static void save(struct supervisor *s, bool stop)
     take_news(s, news);
 }
 
+/* A copy of the job that was cut off may come back when another has ended, and
+ * everything has been removed. Or somebody has cleared away too much. */
+static bool is_given_up(const struct supervisor *s)
+{
+    return s->config->is_given_up && s->config->is_given_up(s->config->arg);
+}
+
 static void check_fence(struct supervisor *s)
 {
     struct err e = {0};
@@ -150,7 +157,7 @@ static void check_fence(struct supervisor *s)
         s->fence_failed = false;
         return;
     }
-    if (e.kind == ERR_FENCED) {
+    if (e.kind == ERR_FENCED || (e.kind == ERR_GONE && is_given_up(s))) {
         supervisor_superseded(s, &e);
         return;
     }

@@ -114,6 +114,57 @@ x"
 more=()
 rm -rf "$ckpt_dir"/*
 
+# ---- whoever is left alone
+
+# begin COMMAND...   a supervised job, below a shell that stands for the shepherd; sets
+# $shepherd, and $root once the job has written its pid
+begin() {
+    rm -f "$work/root" "$work/go"
+    (supervised "$@" >"$work/out" 2>&1; :) &
+    shepherd=$!
+    wait_until 10 test -s "$work/root" || diag "the job does not start"
+    root=$(<"$work/root")
+}
+is_gone() {
+    ! kill -0 "$1" 2>/dev/null
+}
+
+begin sh -c "echo \$\$ >$work/root; exec sleep 1000"
+kill -KILL $shepherd
+wait $shepherd 2>/dev/null
+ok "the shepherd is killed: the job may run elsewhere and ends here" \
+    wait_until 10 is_gone "$root"
+rm -rf "${ckpt_dir:?}"/*
+
+# ask_supervisor   makes it look at its epoch, as it does now and then
+ask_supervisor() {
+    python3 - "$socket" <<'P'
+import socket, sys
+with socket.socket(socket.AF_UNIX) as s:
+    s.settimeout(20)
+    s.connect("\0" + sys.argv[1])
+    s.sendall(b'{"op":"epoch"}\n')
+    while s.recv(4096):
+        pass
+P
+}
+for state in r ''; do
+    ge_qstat "$state"
+    begin sh -c "echo \$\$ >$work/root; while [ ! -e $work/go ]; do sleep 0.05; done; exit 3"
+    socket=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["socket"])' \
+        <"$job_dir/epoch")
+    rm -rf "${ckpt_dir:?}"/*
+    ask_supervisor
+    if [ "$state" ]; then
+        ok "the directory is removed under a job that goes on" kill -0 "$root"
+        touch "$work/go"
+    else
+        ok "... or of one that has ended elsewhere: this copy is killed" \
+            wait_until 10 is_gone "$root"
+    fi
+    wait $shepherd
+done
+
 # ---- when supervision is impossible
 
 mkdir "$ckpt_dir/$user"
