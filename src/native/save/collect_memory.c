@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/scope.h"
 #include "native/file_id.h"
+#include "native/memory/pagemap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,12 +96,49 @@ static bool is_orphan(const struct proc_map *m)
 
 /* ---- copies made while the job stands still ---- */
 
-int save_copy_vma(struct save *s, uint32_t i, uint32_t vma, struct err *e)
+struct copying {
+    struct tracee t;
+    const struct image_vma *v;
+    char *data;
+};
+
+static int copy_range(void *arg, uint64_t start, uint64_t end, struct err *e)
+{
+    struct copying *c = arg;
+
+    for (uint64_t at = start; at < end; at += SAVE_PAGE_SIZE) {
+        struct err behind_the_end;
+
+        /* A page behind the end of its file cannot be read, by anybody: it stays zero.
+         */
+        inject_read(&c->t, at, c->data + (at - c->v->start), SAVE_PAGE_SIZE,
+                    &behind_the_end);
+    }
+    return 0;
+}
+
+/* Only what the process has of its own: what is reserved may be larger than any memory
+ * (V8 sets terabytes aside, with MADV_DONTFORK). */
+static int copy_own_pages(struct copying *c, struct err *e)
+{
+    char path[64];
+    auto_fd int fd = -1;
+    struct pagemap_search search = {
+        .page_size = SAVE_PAGE_SIZE, .found = copy_range, .arg = c};
+
+    snprintf(path, sizeof(path), "/proc/%d/pagemap", c->t.pid);
+    fd = search.fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(e, "open %s", path);
+    return pagemap_search(&search, c->v->start, c->v->end, e);
+}
+
+int save_copy_vma(struct save *s, uint32_t i, uint32_t vma, bool own, struct err *e)
 {
     struct save_process *sp = &s->processes[i];
     const struct image_vma *v = &s->img->processes[i].vmas[vma];
     struct save_copy *more = realloc(sp->copies, (sp->n_copies + 1) * sizeof(*more));
-    struct tracee t = freeze_tracee(&s->f->processes[i], 0);
+    struct copying copying = {.t = freeze_tracee(&s->f->processes[i], 0), .v = v};
     struct save_copy *c;
 
     if (!more)
@@ -108,22 +146,16 @@ int save_copy_vma(struct save *s, uint32_t i, uint32_t vma, struct err *e)
     sp->copies = more;
     c = &sp->copies[sp->n_copies];
     *c = (struct save_copy){.vma = vma, .size = v->end - v->start};
-    c->data =
-        mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    c->data = mmap(NULL, c->size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (c->data == MAP_FAILED)
         return err_sys(e, "copy %lu bytes of process %d", (unsigned long)c->size,
                        save_pid(s, i));
     sp->n_copies++;
     sp->from_mem[vma] = false;
-    for (uint64_t at = 0; at < c->size; at += SAVE_PAGE_SIZE) {
-        struct err behind_the_end;
-
-        /* A page behind the end of its file cannot be read, by anybody: it stays zero.
-         */
-        inject_read(&t, v->start + at, (char *)c->data + at, SAVE_PAGE_SIZE,
-                    &behind_the_end);
-    }
-    return 0;
+    copying.data = c->data;
+    return own ? copy_own_pages(&copying, e)
+               : copy_range(&copying, v->start, v->end, e);
 }
 
 /* ---- mappings ---- */
@@ -243,7 +275,7 @@ int collect_memory(struct save *s, uint32_t i, struct err *e)
         sp->from_mem[n] = true;
         if (fill_vma(s, i, m, &p->vmas[n], e) < 0)
             return -1;
-        if (is_orphan(m) && save_copy_vma(s, i, n, e) < 0)
+        if (is_orphan(m) && save_copy_vma(s, i, n, false, e) < 0)
             return -1;
     }
     return 0;

@@ -71,8 +71,9 @@ struct save {
 /* A scratch page in the process holds what calls read and write. */
 enum { SAVE_SCRATCH_SIZE = 4096, SAVE_PAGE_SIZE = 4096 };
 
-/* Copies a whole mapping now: what the writer could not read later. */
-int save_copy_vma(struct save *s, uint32_t i, uint32_t vma, struct err *e);
+/* Copies a mapping now, what the writer could not read later: all of it, or only the
+ * pages that are the process's own. */
+int save_copy_vma(struct save *s, uint32_t i, uint32_t vma, bool own, struct err *e);
 
 /* ERR_REFUSED names pid and object. They look, and change nothing. */
 int collect_process(struct save *s, uint32_t i, struct err *e);

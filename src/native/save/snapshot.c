@@ -130,7 +130,7 @@ int snapshot_complete(struct save *s, uint32_t i, struct err *e)
             continue;
         v->flags |= IMAGE_VMA_DONTFORK;
         if (v->kind == IMAGE_VMA_ANON || v->kind == IMAGE_VMA_FILE_PRIVATE)
-            rc = save_copy_vma(s, i, k, e);
+            rc = save_copy_vma(s, i, k, true, e);
     }
     proc_maps_free(&maps);
     return rc;
