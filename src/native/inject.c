@@ -22,13 +22,8 @@ enum { SYSCALL_STOP = SIGTRAP | 0x80 };
  * some forty stops a process. */
 enum { SPINS = 60 };
 
-int inject_wait(pid_t tid, int *status, struct err *e)
+static int wait_asleep(pid_t tid, int *status, struct err *e)
 {
-    for (int i = 0; i < SPINS; i++) {
-        if (waitpid(tid, status, __WALL | WNOHANG) == tid)
-            return 0;
-        sched_yield();
-    }
     for (;;) {
         if (waitpid(tid, status, __WALL) == tid)
             return 0;
@@ -37,12 +32,23 @@ int inject_wait(pid_t tid, int *status, struct err *e)
     }
 }
 
-static int wait_stop(pid_t tid, int *status, struct err *e)
+int inject_wait(pid_t tid, int *status, struct err *e)
 {
-    if (inject_wait(tid, status, e) < 0)
+    for (int i = 0; i < SPINS; i++) {
+        if (waitpid(tid, status, __WALL | WNOHANG) == tid)
+            return 0;
+        sched_yield();
+    }
+    return wait_asleep(tid, status, e);
+}
+
+static int wait_stop(const struct tracee *t, int *status, struct err *e)
+{
+    /* On one processor the tracee cannot run before this program sleeps. */
+    if ((t->near ? wait_asleep : inject_wait)(t->tid, status, e) < 0)
         return -1;
     if (!WIFSTOPPED(*status))
-        return err_set(e, ERR_GONE, "thread %d ended while it was stopped", tid);
+        return err_set(e, ERR_GONE, "thread %d ended while it was stopped", t->tid);
     return 0;
 }
 
@@ -53,14 +59,15 @@ static bool is_birth(int event)
 }
 
 /* Lets the tracee run until the injected call has returned. */
-static int run_call(pid_t tid, pid_t *child, struct err *e)
+static int run_call(const struct tracee *t, pid_t *child, struct err *e)
 {
+    pid_t tid = t->tid;
     int status, syscall_stops = 0;
 
     while (syscall_stops < 2) {
         if (ptrace(PTRACE_SYSCALL, tid, 0, 0) < 0)
             return err_sys(e, "continue thread %d", tid);
-        if (wait_stop(tid, &status, e) < 0)
+        if (wait_stop(t, &status, e) < 0)
             return -1;
         if (WSTOPSIG(status) == SYSCALL_STOP) {
             syscall_stops++;
@@ -86,10 +93,12 @@ int inject_call(const struct tracee *t, long nr, const uint64_t args[6],
     struct arch_regs regs = t->regs;
 
     r->child = 0;
+    if (t->near)
+        near_come(t->cpu, t->near);
     arch_call_setup(&regs, t->syscall_ip, nr, args);
     if (arch_set_regs(t->tid, &regs, e) < 0)
         return -1;
-    if (run_call(t->tid, &r->child, e) < 0)
+    if (run_call(t, &r->child, e) < 0)
         return err_wrap(e, "system call %ld", nr);
     if (arch_get_regs(t->tid, &regs, e) < 0)
         return -1;
@@ -166,6 +175,8 @@ static int to_signal_stop(const struct tracee *t, struct err *e)
     struct arch_regs regs = t->regs;
     int status;
 
+    if (t->near)
+        near_come(t->cpu, t->near);
     arch_call_setup(&regs, t->syscall_ip, SYS_sched_yield, none);
     if (arch_set_regs(t->tid, &regs, e) < 0)
         return -1;
@@ -173,7 +184,7 @@ static int to_signal_stop(const struct tracee *t, struct err *e)
         ptrace(PTRACE_CONT, t->tid, 0, 0) < 0)
         return err_sys(e, "continue thread %d", t->tid);
     for (;;) {
-        if (wait_stop(t->tid, &status, e) < 0)
+        if (wait_stop(t, &status, e) < 0)
             return -1;
         if (status >> 16 == PTRACE_EVENT_STOP)
             return 0;

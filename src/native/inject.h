@@ -11,6 +11,7 @@
 #define NATIVE_INJECT_H
 
 #include "native/arch/arch.h"
+#include "native/near.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@ struct tracee {
     pid_t tid;             /* of the thread, as this program sees it */
     struct arch_regs regs; /* where every injection starts from */
     uint64_t syscall_ip;   /* address of a syscall instruction in the tracee */
+    struct near *near;     /* a bound thread: where this program is; else NULL */
+    int cpu;               /* a bound thread: where it is */
 };
 
 /* The result of one call: what the kernel returned (-errno on failure), and the pid (as

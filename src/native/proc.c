@@ -124,7 +124,7 @@ int proc_children(pid_t pid, struct proc_pids *out, struct err *e)
 
 /* ---- stat ---- */
 
-enum { STAT_FIRST = 3, STAT_LAST = 52 };
+enum { STAT_FIRST = 3, STAT_CPU = 39, STAT_LAST = 52 };
 
 int proc_stat_read(pid_t pid, struct proc_stat *out, struct err *e)
 {
@@ -161,6 +161,23 @@ int proc_stat_read(pid_t pid, struct proc_stat *out, struct err *e)
     out->env_start = f[50];
     out->env_end = f[51];
     out->exit_code = f[52];
+    return 0;
+}
+
+int proc_last_cpu(pid_t pid, pid_t tid, int *cpu, struct err *e)
+{
+    auto_free char *text = NULL;
+    char name[64], *p;
+
+    snprintf(name, sizeof(name), "task/%d/stat", tid);
+    if (proc_file(pid, name, &text, NULL, e) < 0)
+        return -1;
+    p = strrchr(text, ')');
+    for (int i = STAT_FIRST - 1; p && i < STAT_CPU; i++)
+        p = strchr(p + 1, ' ');
+    if (!p)
+        return err_set(e, ERR_FAILED, "/proc/%d/%s has too few fields", pid, name);
+    *cpu = atoi(p);
     return 0;
 }
 

@@ -62,6 +62,9 @@ int proc_status_read(pid_t pid, struct proc_status *out, struct err *e);
 /* The id of a thread as it sees itself. */
 int proc_inner_tid(pid_t pid, pid_t tid, pid_t *inner, struct err *e);
 
+/* The processor that a thread ran on last. */
+int proc_last_cpu(pid_t pid, pid_t tid, int *cpu, struct err *e);
+
 /* One line of /proc/PID/maps. */
 struct proc_map {
     uint64_t start, end, offset, inode;

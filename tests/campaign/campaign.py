@@ -118,8 +118,18 @@ class Run:
     def start_qckpt(self):
         self.start(self.qckpt, "run", "-d", self.ckpt, "--", self.script)
 
+    def epoch(self):
+        with open(os.path.join(self.ckpt, "epoch")) as f:
+            return json.load(f)["epoch"]
+
     def restart(self):
+        before = self.epoch()
         self.start(self.qckpt, "restart", "-d", self.ckpt)
+        end = time.monotonic() + 90
+        while self.process.poll() is None and self.epoch() == before:
+            if time.monotonic() > end:
+                raise Failed("the restart does not begin")
+            time.sleep(0.005)
 
     def checkpoint(self, *options):
         """True when there is a new generation; False when the program has ended."""
@@ -275,7 +285,11 @@ def one_program(base, program, args):
     bare = Run(base, program, "bare", args.user)
     bare.start_bare()
     begun = time.monotonic()
-    bare.wait(300)
+    try:
+        bare.wait(300)
+    except Failed as e:
+        bare.kill()
+        return f"{program.name:16} bare   FAILED {e}", 1
     seconds = time.monotonic() - begun
     expected = bare.result()
     lines.append(f"{program.name:16} bare   {seconds:.1f} s, status {expected['status']}, "

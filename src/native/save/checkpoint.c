@@ -418,6 +418,8 @@ static int save_standing(struct checkpoint *c, struct checkpoint_memory *memory,
         copy(&c->s, e) < 0)
         return -1;
     drop_scratch(&c->s);
+    /* The writer's threads may run wherever this one may. */
+    near_leave(&c->s.f->self);
     count(c);
     return 0;
 }

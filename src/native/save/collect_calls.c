@@ -46,15 +46,18 @@ static int make_scratch(struct asked *a)
     return 0;
 }
 
-/* From here on no signal may start a handler: the masks come back at the thaw. */
+/* From here on no signal may start a handler: the masks come back at the thaw, and the
+ * processors that the threads may use. */
 static int block_signals(struct asked *a)
 {
-    const struct frozen_process *f = &a->s->f->processes[a->i];
+    struct frozen_process *f = &a->s->f->processes[a->i];
     uint64_t all = ~0ull;
 
-    for (uint32_t k = 0; k < f->n_threads; k++)
+    for (uint32_t k = 0; k < f->n_threads; k++) {
+        near_bind(f->pid, f->threads[k].tid, &f->threads[k].near);
         if (ptrace(PTRACE_SETSIGMASK, f->threads[k].tid, sizeof(all), &all) < 0)
             return err_sys(a->e, "block signals of thread %d", f->threads[k].tid);
+    }
     return 0;
 }
 
@@ -247,12 +250,13 @@ static int ask_thread(struct asked *a, uint32_t k)
 
 int collect_calls(struct save *s, uint32_t i, struct err *e)
 {
-    struct asked a = {
-        .s = s, .i = i, .t = freeze_tracee(&s->f->processes[i], 0), .e = e};
+    struct asked a = {.s = s, .i = i, .e = e};
 
-    if (block_signals(&a) < 0 || make_scratch(&a) < 0 || ask_memory(&a) < 0 ||
-        ask_prctl(&a) < 0 || ask_actions(&a) < 0 || ask_itimers(&a) < 0 ||
-        ask_timers(&a) < 0)
+    if (block_signals(&a) < 0)
+        return -1;
+    a.t = freeze_tracee(&s->f->processes[i], 0);
+    if (make_scratch(&a) < 0 || ask_memory(&a) < 0 || ask_prctl(&a) < 0 ||
+        ask_actions(&a) < 0 || ask_itimers(&a) < 0 || ask_timers(&a) < 0)
         return -1;
     for (uint32_t k = 0; k < s->img->processes[i].n_threads; k++)
         if (ask_thread(&a, k) < 0)

@@ -200,7 +200,7 @@ static struct frozen_process *add_process(struct freezer *z, pid_t pid, pid_t pa
     }
     f->processes = more;
     more = &f->processes[f->n_processes++];
-    *more = (struct frozen_process){.pid = pid, .parent = parent};
+    *more = (struct frozen_process){.pid = pid, .parent = parent, .self = &f->self};
     return more;
 }
 
@@ -455,11 +455,14 @@ struct tracee freeze_tracee(const struct frozen_process *p, uint32_t thread)
     return (struct tracee){.pid = p->pid,
                            .tid = p->threads[thread].tid,
                            .regs = p->threads[thread].regs,
-                           .syscall_ip = p->syscall_ip};
+                           .syscall_ip = p->syscall_ip,
+                           .near = p->threads[thread].near.bound ? p->self : NULL,
+                           .cpu = p->threads[thread].near.cpu};
 }
 
 static void freeze_free(struct freeze *f)
 {
+    near_leave(&f->self);
     for (uint32_t i = 0; i < f->n_processes; i++) {
         free(f->processes[i].threads);
         proc_maps_free(&f->processes[i].maps);
@@ -512,8 +515,11 @@ static void set_right(struct freeze *f, struct err *first)
 /* A thread that was killed meanwhile stays until its tracer has waited for it, and its
  * process with it. A child of this program is waited for by whoever wants its status.
  */
-static void let_go(const struct frozen_process *p, pid_t tid)
+static void let_go(const struct frozen_process *p, struct frozen_thread *t)
 {
+    pid_t tid = t->tid;
+
+    near_release(tid, &t->near);
     if (ptrace(PTRACE_DETACH, tid, 0, 0) == 0)
         return;
     if (tid != p->pid || p->parent != getpid())
@@ -527,7 +533,7 @@ int freeze_thaw(struct freeze *f, struct err *e)
     set_right(f, &first);
     for (uint32_t i = 0; i < f->n_processes; i++)
         for (uint32_t k = f->processes[i].n_threads; k-- > 0;)
-            let_go(&f->processes[i], f->processes[i].threads[k].tid);
+            let_go(&f->processes[i], &f->processes[i].threads[k]);
     freeze_free(f);
     if (!first.kind)
         return 0;

@@ -25,6 +25,7 @@ struct frozen_thread {
     pid_t tid;
     struct arch_regs regs; /* with which it goes on */
     uint64_t sigmask;
+    struct near near; /* from the first injected call on */
 };
 
 struct frozen_process {
@@ -38,11 +39,13 @@ struct frozen_process {
     uint32_t n_threads;
     struct proc_maps maps;
     uint64_t syscall_ip;
+    struct near *self; /* that of the freeze */
 };
 
 struct freeze {
     struct frozen_process *processes; /* parents before children; owned */
     uint32_t n_processes;
+    struct near self; /* where this program is while calls are injected */
     /* The root process ended while we froze it, and its status was collected. */
     bool root_ended;
     int root_status;

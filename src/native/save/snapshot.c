@@ -52,7 +52,12 @@ static void discard(pid_t pid)
 static int fork_copy(const struct tracee *leader, pid_t helper, pid_t *copy,
                      struct err *e)
 {
-    struct tracee t = {.pid = helper, .tid = helper, .syscall_ip = leader->syscall_ip};
+    /* It is bound as the leader is. */
+    struct tracee t = {.pid = helper,
+                       .tid = helper,
+                       .syscall_ip = leader->syscall_ip,
+                       .near = leader->near,
+                       .cpu = leader->cpu};
     struct inject_result r;
 
     if (await_birth(helper, e) < 0 || arch_get_regs(helper, &t.regs, e) < 0)

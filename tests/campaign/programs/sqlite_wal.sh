@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# modes: stop often
 # needs: sqlite3
 # ignores: *-wal *-shm *.db
 { echo 'pragma journal_mode=wal; create table t(a integer primary key, b);'
