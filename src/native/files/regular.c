@@ -84,8 +84,11 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
     snprintf(path, sizeof(path), "/proc/%d/fd/%d", f->host_pid, f->fd);
     if (statfs(path, &fs) < 0)
         return err_sys(e, "file system of %s", f->link);
-    /* What this job made on a file system in memory is not there on another host. */
-    travels = fs.f_type == TMPFS_MAGIC && f->st.st_uid == geteuid();
+    /* What this job makes on a file system in memory is not there on another host. What
+     * it only reads is small and carried as a file, or somebody else's. */
+    travels =
+        fs.f_type == TMPFS_MAGIC && f->st.st_uid == geteuid() &&
+        ((f->flags & O_ACCMODE) != O_RDONLY || strncmp(f->link, "/dev/shm/", 9) == 0);
     if (!is_pseudo(fs.f_type) &&
         (travels || is_silly_renamed(f, fs.f_type) || !files_path_leads_to(f))) {
         file->kind = IMAGE_FILE_OBJECT;
