@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/err.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/scope.h"
 #include "native/files/kind.h"
 
@@ -170,6 +171,12 @@ int files_install_late(const struct image_file *file, uint32_t extra_flags,
     auto_fd int opened =
         open(file->path, files_open_flags(file) | extra_flags | O_CLOEXEC);
 
+    if (opened < 0 && errno == ENOENT && S_ISREG(file->mode)) {
+        log_warning("%s, which the job had open, tells of a process that has ended: "
+                    "/dev/null takes its place",
+                    file->path);
+        opened = open("/dev/null", O_RDWR | O_CLOEXEC);
+    }
     if (opened < 0)
         return err_sys(e, "open %s again", file->path);
     if (file->pos && lseek(opened, file->pos, SEEK_SET) < 0)

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 struct entry {
@@ -27,7 +28,8 @@ struct entry {
     int32_t fd;    /* the number by which it was added */
     uint32_t events;
     uint64_t data;
-    uint64_t ino; /* while saving */
+    uint64_t ino; /* while saving, as is dev */
+    dev_t dev;
 };
 
 struct watch {
@@ -56,13 +58,18 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
     for (const char *line = strstr(f->info, "tfd:"); line;
          line = strstr(line + 4, "\ntfd:")) {
         struct entry entry = {.file = IMAGE_NONE}, *added;
+        unsigned dev = 0;
 
         line += *line == '\n';
-        if (sscanf(line, "tfd: %d events: %x data: %" SCNx64 " pos:%*d ino:%" SCNx64,
-                   &entry.fd, &entry.events, &entry.data, &entry.ino) != 4)
+        if (sscanf(line,
+                   "tfd: %d events: %x data: %" SCNx64 " pos:%*d ino:%" SCNx64
+                   " sdev:%x",
+                   &entry.fd, &entry.events, &entry.data, &entry.ino, &dev) != 5)
             return files_refuse(f, e,
                                 "an epoll instance whose entries the kernel does "
                                 "not show");
+        /* As the kernel keeps it: 12 bits and 20 bits (MKDEV). */
+        entry.dev = makedev(dev >> 20, dev & 0xfffff);
         added = image_append((void **)&w->entries, &w->n_entries, sizeof(*w->entries));
         if (!added)
             return err_sys(e, "an epoll instance");
@@ -99,13 +106,13 @@ static int find_target(struct files_save *s, uint32_t index, uint32_t k, struct 
 {
     const struct watch *w = s->files[index].notes;
     struct entry *entry = &w->entries[k];
-    uint32_t nth = count_before(w, k);
+    uint32_t nth = count_before(w, k), at;
+    uint32_t n = files_save_find(s, entry->dev, entry->ino, &at);
 
-    for (uint32_t i = 0; i < s->n_files; i++) {
+    for (uint32_t c = at; c < at + n; c++) {
+        uint32_t i = s->order[c];
         int watched;
 
-        if (s->files[i].ino != entry->ino)
-            continue;
         watched = is_watched(&s->files[index], entry, nth, &s->files[i], e);
         if (watched < 0)
             return -1;

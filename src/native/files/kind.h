@@ -77,6 +77,7 @@ struct files_save {
     uint32_t *order;              /* indexes into files by device, inode and kcmp(2) */
     struct saved_object *objects; /* by index into img->objects */
     uint32_t n_objects;
+    int diag;         /* netlink socket for sock_diag(7), -1 until it is needed */
     pid_t *host_pids; /* by index into img->processes; 0: not seen */
     uint32_t n_host_pids;
 };
@@ -127,6 +128,11 @@ int files_refuse_saved(const struct saved *s, struct err *e, const char *fmt, ..
 
 /* The number behind NAME in the text of fdinfo; false when it is not there. */
 bool files_info_u64(const char *info, const char *name, int base, uint64_t *value);
+
+/* The descriptions with this identity: s->order[*first] and the ones behind it; returns
+ * how many. */
+uint32_t files_save_find(const struct files_save *s, dev_t dev, ino_t ino,
+                         uint32_t *first);
 
 /* A descriptor of ours for the file of a process, by pidfd_getfd(2). */
 int files_copy_fd(pid_t host_pid, int fd, struct err *e);

@@ -146,17 +146,18 @@ static struct ends find_ends(const struct files_save *s, uint32_t index)
 {
     const struct saved *known = &s->files[index];
     struct ends ends = {.first = IMAGE_NONE, .first_reader = IMAGE_NONE};
+    uint32_t at, n = files_save_find(s, known->dev, known->ino, &at);
 
-    for (uint32_t i = 0; i < s->n_files; i++) {
+    for (uint32_t k = at; k < at + n; k++) {
+        uint32_t i = s->order[k];
         const struct image_file *file = &s->img->files[i];
         uint32_t mode = file->flags & O_ACCMODE;
 
-        if (file->kind != s->img->files[index].kind || s->files[i].ino != known->ino ||
-            s->files[i].dev != known->dev)
+        if (file->kind != s->img->files[index].kind)
             continue;
-        if (ends.first == IMAGE_NONE)
+        if (i < ends.first)
             ends.first = i;
-        if (mode != O_WRONLY && ends.first_reader == IMAGE_NONE)
+        if (mode != O_WRONLY && i < ends.first_reader)
             ends.first_reader = i;
         ends.packets |= (file->flags & O_DIRECT) != 0;
         ends.read |= mode != O_WRONLY;

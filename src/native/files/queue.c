@@ -141,10 +141,14 @@ static int peek_all(struct files_queue *q, int sock, int type, char *buffer,
 int files_queue_peek(struct files_queue *q, int sock, int type, const struct saved *s,
                      struct err *e)
 {
-    auto_free char *buffer = malloc(PEEK_SIZE);
+    auto_free char *buffer = NULL;
+    struct pollfd ready = {.fd = sock, .events = POLLIN};
     int before = -1, result;
     socklen_t size = sizeof(before);
 
+    if (poll(&ready, 1, 0) == 0 || !(ready.revents & POLLIN))
+        return 0;
+    buffer = malloc(PEEK_SIZE);
     if (!buffer)
         return err_sys(e, "what waits in a socket");
     if (getsockopt(sock, SOL_SOCKET, SO_PEEK_OFF, &before, &size) < 0 ||

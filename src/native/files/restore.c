@@ -242,18 +242,33 @@ int files_restore_install(const struct files_restore *r, uint32_t process,
     return 0;
 }
 
-int files_restore_commit(const struct files_restore *r, struct err *e)
+/* Whether committing a file of this kind changes what is in files outside. */
+static bool cuts(const struct image_file *file)
+{
+    return file->kind == IMAGE_FILE_STDIO || file->kind == IMAGE_FILE_REGULAR;
+}
+
+static int commit_files(const struct files_restore *r, bool cutting, struct err *e)
 {
     char who[64];
 
-    for (uint32_t i = 0; i < r->img->n_objects; i++)
-        if (files_object_commit(r, i, e) < 0)
-            return -1;
     for (uint32_t i = 0; i < r->img->n_files; i++) {
         const struct file_kind *kind = file_kind_of(r->img->files[i].kind);
 
-        if (kind->commit && kind->commit(r, i, e) < 0)
+        if (kind->commit && cuts(&r->img->files[i]) == cutting &&
+            kind->commit(r, i, e) < 0)
             return err_wrap(e, "%s", files_describe(r->img, i, who));
     }
     return 0;
+}
+
+/* Names that somebody else may have come first, what cannot be taken back last. */
+int files_restore_commit(const struct files_restore *r, struct err *e)
+{
+    if (commit_files(r, false, e) < 0)
+        return -1;
+    for (uint32_t i = 0; i < r->img->n_objects; i++)
+        if (files_object_commit(r, i, e) < 0)
+            return -1;
+    return commit_files(r, true, e);
 }

@@ -32,6 +32,7 @@ struct files_save *files_save_new(struct image *img, const int stdio[3], struct 
         return NULL;
     }
     s->img = img;
+    s->diag = -1;
     for (int i = 0; i < 3; i++) {
         s->stdio[i] = stdio[i];
         s->stdio_open[i] = stdio[i] >= 0 && fstat(stdio[i], &s->stdio_st[i]) == 0;
@@ -70,6 +71,8 @@ void files_save_free(struct files_save *s)
     for (uint32_t i = 0; i < s->n_objects; i++)
         if (s->objects[i].fd >= 0)
             close(s->objects[i].fd);
+    if (s->diag >= 0)
+        close(s->diag);
     free(s->files);
     free(s->order);
     free(s->objects);
@@ -133,6 +136,27 @@ static int find_description(const struct files_save *s, const struct found *f,
     }
     *at = low;
     return 0;
+}
+
+uint32_t files_save_find(const struct files_save *s, dev_t dev, ino_t ino,
+                         uint32_t *first)
+{
+    uint32_t low = 0, high = s->n_files, n = 0;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct saved *known = &s->files[s->order[middle]];
+
+        if (known->dev < dev || (known->dev == dev && known->ino < ino))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *first = low;
+    while (low + n < s->n_files && s->files[s->order[low + n]].dev == dev &&
+           s->files[s->order[low + n]].ino == ino)
+        n++;
+    return n;
 }
 
 static int find_slot(const struct files_save *s, const struct found *f, int *slot,

@@ -79,7 +79,7 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
         return err_sys(e, "a unix socket");
     known->notes = u;
     u->type = get_int(known->copy, SO_TYPE);
-    if (unix_diag_query(f->st.st_ino, &diag, e) < 0)
+    if (unix_diag_query(&s->diag, f->st.st_ino, &diag, e) < 0)
         return err_wrap(e, "process %d descriptor %d", f->pid, f->fd);
     u->peer_ino = diag.peer_ino;
     u->shut = diag.shut;
@@ -102,11 +102,14 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
 static uint32_t find_peer(const struct files_save *s, uint32_t index)
 {
     const struct unix_socket *u = s->files[index].notes;
+    uint32_t at, n;
 
-    for (uint32_t i = 0; i < s->n_files && u->peer_ino; i++)
-        if (s->img->files[i].kind == IMAGE_FILE_UNIX && s->files[i].ino == u->peer_ino)
-            return i;
-    return IMAGE_NONE;
+    if (u->peer_ino == 0)
+        return IMAGE_NONE;
+    n = files_save_find(s, s->files[index].dev, u->peer_ino, &at);
+    if (n == 0 || s->img->files[s->order[at]].kind != IMAGE_FILE_UNIX)
+        return IMAGE_NONE;
+    return s->order[at];
 }
 
 /* The listener of the job that has not accepted this connection yet: its other end has

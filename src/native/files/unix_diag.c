@@ -37,9 +37,8 @@ static void read_attributes(const struct nlmsghdr *head, struct unix_diag *out)
     }
 }
 
-int unix_diag_query(ino_t ino, struct unix_diag *out, struct err *e)
+int unix_diag_query(int *sock, ino_t ino, struct unix_diag *out, struct err *e)
 {
-    auto_fd int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     struct {
         struct nlmsghdr head;
         struct unix_diag_req request;
@@ -57,9 +56,11 @@ int unix_diag_query(ino_t ino, struct unix_diag *out, struct err *e)
     } answer;
     ssize_t n;
 
-    if (sock < 0 || send(sock, &query, sizeof(query), 0) < 0)
+    if (*sock < 0)
+        *sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (*sock < 0 || send(*sock, &query, sizeof(query), 0) < 0)
         return err_sys(e, "ask the kernel about unix sockets (sock_diag)");
-    n = recv(sock, &answer, sizeof(answer), 0);
+    n = recv(*sock, &answer, sizeof(answer), 0);
     if (n < 0)
         return err_sys(e, "ask the kernel about unix sockets (sock_diag)");
     if (!NLMSG_OK(&answer.head, (size_t)n))

@@ -50,7 +50,8 @@ struct unix_diag {
     bool established;
 };
 
-/* Asks about the socket with this inode, in this program's network namespace. */
-int unix_diag_query(ino_t ino, struct unix_diag *out, struct err *e);
+/* Asks about the socket with this inode, in this program's network namespace. *sock is
+ * opened when it is -1, and stays open. */
+int unix_diag_query(int *sock, ino_t ino, struct unix_diag *out, struct err *e);
 
 #endif
