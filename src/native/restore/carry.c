@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- what was made for real, for the case of a failure ---- */
 
@@ -93,7 +94,52 @@ static int make_parents(const char *path, bool *real, struct err *e)
     return 0;
 }
 
+/* ---- what a stranger may have put there ---- */
+
+/* Whether a part of `path` is not ours and lies where everybody can make files: another
+ * user of this host could know the name. Ids other than ours are not told apart here,
+ * in a user namespace. */
+static bool may_be_planted(const char *path)
+{
+    char part[PATH_MAX];
+    struct stat st, above;
+    size_t n = strlen(path);
+
+    while (n > 1) {
+        snprintf(part, sizeof(part), "%.*s", (int)n, path);
+        if (lstat(part, &st) < 0)
+            return false;
+        while (n > 1 && path[n - 1] != '/')
+            n--;
+        snprintf(part, sizeof(part), "%.*s", (int)n, path);
+        if (st.st_uid != geteuid() && stat(part, &above) == 0 &&
+            (above.st_mode & S_ISVTX) && (above.st_mode & S_IWOTH))
+            return true;
+        while (n > 1 && path[n - 1] == '/')
+            n--;
+    }
+    return false;
+}
+
 /* ---- the old TMPDIR ---- */
+
+/* The job's files must not get into a directory that somebody else has made. The
+ * descriptor keeps it from being exchanged meanwhile. */
+static int bind_over(const char *old, const char *now, struct err *e)
+{
+    auto_fd int fd = open(old, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
+    char target[32];
+
+    if (fd < 0)
+        return err_set(e, ERR_REFUSED,
+                       "%s is in the way, and may have been put there by another user "
+                       "of this host: have it removed",
+                       old);
+    snprintf(target, sizeof(target), "/proc/self/fd/%d", fd);
+    if (mount(now, target, NULL, MS_BIND | MS_REC, NULL) < 0)
+        return err_sys(e, "bind %s to %s", now, old);
+    return 0;
+}
 
 static int bind_tmpdir(const char *old, const char *now, struct err *e)
 {
@@ -101,13 +147,13 @@ static int bind_tmpdir(const char *old, const char *now, struct err *e)
     bool real;
 
     if (!old || !now || old[0] != '/' || strlen(old) >= PATH_MAX ||
-        strcmp(old, now) == 0 || stat(old, &st) == 0)
+        strcmp(old, now) == 0)
         return 0;
+    if (lstat(old, &st) == 0)
+        return may_be_planted(old) ? bind_over(old, now, e) : 0;
     if (make_parents(old, &real, e) < 0 || make_directory(old, real, e) < 0)
         return -1;
-    if (mount(now, old, NULL, MS_BIND | MS_REC, NULL) < 0)
-        return err_sys(e, "bind %s to %s", now, old);
-    return 0;
+    return bind_over(old, now, e);
 }
 
 static bool is_below(const char *path, const char *directory)
@@ -206,6 +252,7 @@ static int put_back(const struct image *img, const struct image_carried *c,
                     struct err *e)
 {
     bool is_script = img->job_script && strcmp(img->job_script, c->path) == 0;
+    bool planted;
     struct stat st;
 
     if (c->path[0] != '/' || strlen(c->path) >= PATH_MAX)
@@ -213,7 +260,9 @@ static int put_back(const struct image *img, const struct image_carried *c,
                        c->path);
     if (is_kernels(c->path))
         return 0;
-    if (lstat(c->path, &st) == 0 && S_ISREG(c->mode) && same_content(c, &st))
+    planted = may_be_planted(c->path);
+    if (!planted && lstat(c->path, &st) == 0 && S_ISREG(c->mode) &&
+        same_content(c, &st))
         return 0;
     if (is_below(c->path, img->tmpdir))
         return make_in_tmpdir(c, e);
@@ -222,7 +271,7 @@ static int put_back(const struct image *img, const struct image_carried *c,
     if (lstat(c->path, &st) < 0)
         return make_missing(c, e);
     /* What the job may have changed itself since is newer than our copy. */
-    if (!S_ISREG(st.st_mode) || (access(c->path, W_OK) == 0 && !is_script))
+    if (!S_ISREG(st.st_mode) || (access(c->path, W_OK) == 0 && !is_script && !planted))
         return 0;
     return cover_file(c->path, c->content.data, c->content.size, c->mode, e);
 }
