@@ -284,10 +284,30 @@ int threads_release(struct restored *r, struct err *e)
     return 0;
 }
 
+/* A thread that was killed stays until its tracer has waited for it, and the process
+ * with it. */
+static void collect_killed(pid_t tid)
+{
+    int status;
+
+    for (;;) {
+        pid_t got = waitpid(tid, &status, __WALL);
+
+        if (got == tid && WIFSTOPPED(status))
+            ptrace(PTRACE_DETACH, tid, 0, 0);
+        else if (got >= 0 || errno != EINTR)
+            return;
+    }
+}
+
 void threads_detach(struct restored *r)
 {
-    /* One that was released a moment ago may have ended others already. */
-    for (uint32_t k = 0; k < r->n_threads; k++)
-        ptrace(PTRACE_DETACH, r->threads[k].tid, 0, 0);
-    r->n_threads = 0;
+    /* One that was let go a moment ago may have ended others already. The leader is
+     * last: its end is told only after that of the other threads. */
+    while (r->n_threads > 0) {
+        pid_t tid = r->threads[--r->n_threads].tid;
+
+        if (ptrace(PTRACE_DETACH, tid, 0, 0) < 0)
+            collect_killed(tid);
+    }
 }
