@@ -24,21 +24,46 @@ enum {
     CONNECT_S = 15,
     DISLODGE_S = 15, /* for an answer */
     KILLED_S = 1,    /* for the front of a killed supervisor to kill the job */
+    RIVAL_CHECK_MS = 100,
     ANSWER_MAX = 2 * PROTOCOL_LINE_MAX
 };
 
 struct client {
     int fd;
     uint64_t deadline_us; /* UINT64_MAX: none */
+    /* Not NULL: who is asked to let go, and must not take over meanwhile. */
+    const struct store_epoch *rival;
+    struct store *store;
     size_t used;
     char buffer[ANSWER_MAX];
 };
+
+/* A run that loses its number to another tries again with the next: then it is the
+ * current one, and waits for us to let go as we wait for it. */
+static int check_rival(const struct client *c, struct err *e)
+{
+    struct store_epoch current;
+    struct err ignored = {0};
+
+    if (!c->rival || store_epoch_current(c->store, &current, &ignored) < 0 ||
+        strcmp(current.socket, c->rival->socket) != 0)
+        return 0;
+    return err_set(e, ERR_FENCED, "run %ju on %s has taken over",
+                   (uintmax_t)current.epoch, current.host);
+}
+
+static int poll_timeout_ms(const struct client *c)
+{
+    int left = clock_until_ms(c->deadline_us);
+
+    return c->rival && left > RIVAL_CHECK_MS ? RIVAL_CHECK_MS : left;
+}
 
 static int wait_readable(const struct client *c, struct err *e)
 {
     for (;;) {
         struct pollfd p = {.fd = c->fd, .events = POLLIN};
-        int n = poll(&p, 1, clock_until_ms(c->deadline_us));
+        int n = poll(&p, 1, poll_timeout_ms(c));
 
         if (n > 0)
             return 0;
@@ -49,6 +74,8 @@ static int wait_readable(const struct client *c, struct err *e)
                 e, ERR_TIMEOUT,
                 "the supervisor has not answered in time; the checkpoint may "
                 "still be completed");
+        if (check_rival(c, e) < 0)
+            return -1;
     }
 }
 
@@ -92,7 +119,7 @@ static int read_answer(struct client *c, job_progress *progress, void *arg,
                        struct protocol_answer *answer, struct err *e)
 {
     do {
-        char *line;
+        char *line = NULL;
         size_t size = 0;
 
         if (read_line(c, &line, &size, e) < 0 ||
@@ -153,19 +180,27 @@ static int connect_to(const struct store_epoch *run, struct err *e)
     return take_fd(&fd);
 }
 
+static int ask_client(struct client *c, const struct protocol_request *request,
+                      job_progress *progress, void *arg, struct protocol_answer *answer,
+                      struct err *e)
+{
+    char line[PROTOCOL_LINE_MAX];
+    size_t size = protocol_write_request(request, line);
+
+    if (send(c->fd, line, size, MSG_NOSIGNAL) != (ssize_t)size)
+        return err_sys(e, "send a request to the supervisor");
+    return read_answer(c, progress, arg, answer, e);
+}
+
 static int ask(int fd, const struct protocol_request *request, unsigned timeout_s,
                job_progress *progress, void *arg, struct protocol_answer *answer,
                struct err *e)
 {
-    char line[PROTOCOL_LINE_MAX];
-    size_t size = protocol_write_request(request, line);
     struct client client = {.fd = fd, .deadline_us = UINT64_MAX};
 
     if (timeout_s > 0)
         client.deadline_us = clock_us() + timeout_s * UINT64_C(1000000);
-    if (send(fd, line, size, MSG_NOSIGNAL) != (ssize_t)size)
-        return err_sys(e, "send a request to the supervisor");
-    return read_answer(&client, progress, arg, answer, e);
+    return ask_client(&client, request, progress, arg, answer, e);
 }
 
 static int find_run(struct store *store, struct store_epoch *run, struct err *e)
@@ -264,10 +299,22 @@ static int kill_silent(const struct store_epoch *before, int fd, struct err *e)
                    (uintmax_t)before->epoch, (int)before->pid);
 }
 
-int client_dislodge(const struct store_epoch *before, struct err *e)
+static int ask_to_let_go(struct store *store, const struct store_epoch *before, int fd,
+                         struct err *e)
 {
     const struct protocol_request request = {.op = OP_CHECK_EPOCH};
+    struct client client = {.fd = fd,
+                            .deadline_us = clock_us() + DISLODGE_S * UINT64_C(1000000),
+                            .rival = before,
+                            .store = store};
     struct protocol_answer answer;
+
+    return ask_client(&client, &request, NULL, NULL, &answer, e);
+}
+
+int client_dislodge(struct store *store, const struct store_epoch *before,
+                    struct err *e)
+{
     struct err why = {0};
     struct utsname here;
     auto_fd int fd = -1;
@@ -279,8 +326,12 @@ int client_dislodge(const struct store_epoch *before, struct err *e)
     /* Whoever took the name of a dead one could let us wait. */
     if (fd < 0 && (why.kind != ERR_TIMEOUT || kill(before->pid, 0) < 0))
         return 0;
-    if (fd >= 0 && (ask(fd, &request, DISLODGE_S, NULL, NULL, &answer, &why) == 0 ||
-                    why.kind != ERR_TIMEOUT))
+    if (fd >= 0 && ask_to_let_go(store, before, fd, &why) < 0 &&
+        why.kind == ERR_FENCED) {
+        *e = why;
+        return -1;
+    }
+    if (fd >= 0 && why.kind != ERR_TIMEOUT)
         return 0;
     return kill_silent(before, fd, e);
 }

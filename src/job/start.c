@@ -31,9 +31,10 @@ static int dislodge(struct supervisor *s, const struct store_epoch *seen, struct
 
     if (!store_epoch_before(s->config->store, &before))
         return 0;
-    if (seen->epoch != 0 && seen->epoch != before.epoch && client_dislodge(seen, e) < 0)
+    if (seen->epoch != 0 && seen->epoch != before.epoch &&
+        client_dislodge(s->config->store, seen, e) < 0)
         return -1;
-    return client_dislodge(&before, e);
+    return client_dislodge(s->config->store, &before, e);
 }
 
 /* A run on another host, that nobody has seen end, finds out by itself that it has been
