@@ -258,15 +258,23 @@ static void probe(struct starter *s, const struct job_config *config)
         tell(s, LOG_WARNING, "this host cannot checkpoint jobs: %s", e.text);
 }
 
+/* Grid Engine does not wait for this run any more. But a host that was cut off reports
+ * its end when it is back, and the queue master may take that for the end of the run
+ * that took over, which it then kills: the job must be queued again, not over. */
+static _Noreturn void superseded(struct starter *s, enum log_level level,
+                                 const char *why)
+{
+    tell(s, level, "%s", why);
+    exit_with(GE_EXIT_REQUEUE);
+}
+
 /* job_run fails with ERR_GONE when the job had been started, see job.h. */
 static _Noreturn void not_run(struct starter *s, const struct err *e)
 {
     bool was_started = e->kind == ERR_GONE;
 
-    if (e->kind == ERR_FENCED) {
-        tell(s, LOG_ERROR, "%s", e->text);
-        exit_with(EXIT_FAILURE);
-    }
+    if (e->kind == ERR_FENCED)
+        superseded(s, LOG_ERROR, e->text);
     /* ERR_TIMEOUT: an earlier run of it is still here, and does not end. */
     if (!s->has_generation && !was_started && e->kind != ERR_TIMEOUT)
         run_unsupervised(s, e);
@@ -305,8 +313,7 @@ static _Noreturn void run_supervised(struct starter *s)
     case JOB_STOPPED:
         exit_with(GE_EXIT_REQUEUE);
     case JOB_SUPERSEDED:
-        tell(s, LOG_WARNING, "a later run of this job has taken over");
-        exit_with(EXIT_FAILURE);
+        superseded(s, LOG_WARNING, "a later run of this job has taken over");
     }
     job_exit_as(status);
 }

@@ -146,6 +146,11 @@ start true
 is "another job that ends by itself" "$(ended)" 0
 hook clean 4711 0 "$ckpt_dir"
 is "qckpt-clean removes: a job that is complete" "$? $(ls "$ckpt_dir")" "0 "
+start true
+is "a job that ended on another host" "$(ended)" 0
+sed -i 's/"host": *"[^"]*"/"host":"elsewhere"/' "$job_dir/epoch"
+hook clean 4711 0 "$ckpt_dir"
+is "qckpt-clean removes: it, where it was to be run again" "$? $(ls "$ckpt_dir")" "0 "
 hook clean 4711 0 "$ckpt_dir"
 is "qckpt-clean of a job without directory" "$?" 0
 
