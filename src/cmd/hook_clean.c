@@ -73,44 +73,75 @@ static bool is_our_run(struct hook *h, struct verdict *v)
     return true;
 }
 
-/* No completion record: the job was killed, asks to be run again, or was never ours to
- * watch. Only Grid Engine knows whether it will be. */
-static void ask_grid_engine(struct hook *h, struct verdict *v)
+/* The list of jobs may be filtered by somebody's defaults, to nothing even, and that is
+ * a failure; the question for one job is not. */
+static void ask_for_job(struct hook *h, struct verdict *v)
 {
     struct err e = {0};
-    struct ge_jobs *jobs = ge_jobs_ask(h->job.user, QSTAT_TIMEOUT_MS, &e);
+    bool known;
 
-    if (!jobs) {
-        keep_error(v, "whether the job was deleted is not known", &e);
-        return;
-    }
-    switch (ge_jobs_find(jobs, h->job.job, h->job.task)) {
+    if (ge_job_is_known(h->job.job, QSTAT_TIMEOUT_MS, &known, &e) < 0)
+        keep_error(v, "whether the job still exists is not known", &e);
+    else if (known)
+        keep(v, "Grid Engine still knows the job: it may be run again");
+    else
+        drop(v, "Grid Engine does not know the job any more");
+}
+
+static enum ge_presence find(struct hook *h, struct err *e)
+{
+    struct ge_jobs *jobs = ge_jobs_ask(h->job.user, QSTAT_TIMEOUT_MS, e);
+    const char *host = h->host[0] ? h->host : NULL;
+    enum ge_presence presence =
+        jobs ? ge_jobs_find(jobs, h->job.job, h->job.task, host) : GE_ABSENT;
+
+    ge_jobs_free(jobs);
+    return presence;
+}
+
+/* No completion record: the job was killed, asks to be run again, or was never ours to
+ * watch. Only Grid Engine knows whether it will be. */
+static void judge_unfinished(struct hook *h, struct verdict *v)
+{
+    struct err ignored = {0};
+
+    switch (find(h, &ignored)) {
     case GE_DELETED:
         drop(v, "the job was deleted");
         break;
-    case GE_ABSENT:
-        drop(v, "Grid Engine does not know the job any more");
-        break;
     case GE_PRESENT:
+    case GE_ELSEWHERE:
         keep(v, "the job did not end by itself and was not deleted: it may be run "
                 "again");
         break;
+    case GE_ABSENT:
+        ask_for_job(h, v);
+        break;
     }
-    ge_jobs_free(jobs);
 }
 
-/* The completion record is for the run that Grid Engine begins when it never hears of
- * this end: as long as it cannot hear, the record stays. */
+/* The completion record is for the run that Grid Engine begins, or has begun, because
+ * it never heard of this end: as long as there may be one, the record stays. A master
+ * that refuses to tell us has heard. */
 static void judge_ended(struct hook *h, struct verdict *v)
 {
     struct err e = {0};
-    struct ge_jobs *jobs = ge_jobs_ask(h->job.user, QSTAT_TIMEOUT_MS, &e);
 
-    if (jobs || e.kind == ERR_REFUSED)
+    switch (find(h, &e)) {
+    case GE_DELETED:
+    case GE_PRESENT:
         drop(v, "the job has ended");
-    else
-        keep_error(v, "the job has ended, but the queue master does not answer", &e);
-    ge_jobs_free(jobs);
+        break;
+    case GE_ELSEWHERE:
+        keep(v, "the job has ended, but Grid Engine runs it again on another host");
+        break;
+    case GE_ABSENT:
+        if (e.kind == ERR_REFUSED)
+            drop(v, "the job has ended");
+        else
+            ask_for_job(h, v);
+        break;
+    }
 }
 
 static void judge(struct hook *h, struct verdict *v)
@@ -128,7 +159,7 @@ static void judge(struct hook *h, struct verdict *v)
         keep_error(v, "the completion record cannot be read", &e);
         return;
     }
-    ask_grid_engine(h, v);
+    judge_unfinished(h, v);
 }
 
 /* On NFS a file that a dying process still holds open keeps its directory for a moment

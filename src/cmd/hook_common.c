@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,22 +25,24 @@ void hook_not_opened(const struct hook *h, const struct err *e)
     hook_syslog(h->name, text);
 }
 
-static bool is_pe_task(const struct ge_job *job)
+static void read_spool(struct hook *h)
 {
     struct err ignored = {0};
     struct ge_spool *spool =
-        job->spool_dir ? ge_spool_read(job->spool_dir, &ignored) : NULL;
-    bool result = ge_spool_is_pe_task(spool);
+        h->job.spool_dir ? ge_spool_read(h->job.spool_dir, &ignored) : NULL;
+    const char *host = ge_spool_get(spool, "host");
 
+    h->pe_task = ge_spool_is_pe_task(spool);
+    if (host && strlen(host) < sizeof(h->host))
+        memcpy(h->host, host, strlen(host) + 1);
     ge_spool_free(spool);
-    return result;
 }
 
 static int find_job(struct hook *h, int argc, char **argv, struct err *e)
 {
     if (ge_job_read_hook(&h->job, argc, argv, e) < 0)
         return -1;
-    h->pe_task = is_pe_task(&h->job);
+    read_spool(h);
     if (h->pe_task)
         return 0;
     h->store =

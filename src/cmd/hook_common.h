@@ -21,7 +21,8 @@ struct err;
 struct hook {
     const char *name; /* "qckpt-migrate" */
     struct ge_job job;
-    bool pe_task; /* a task of a parallel job: it has no checkpoint of its own */
+    bool pe_task;   /* a task of a parallel job: it has no checkpoint of its own */
+    char host[256]; /* this host as Grid Engine calls it; empty: not known */
     struct store *store;
     uint64_t epoch; /* the job's current run when the hook began; 0: none */
 };

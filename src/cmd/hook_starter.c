@@ -222,10 +222,15 @@ static bool is_given_up(void *arg)
     const struct starter *s = arg;
     struct err ignored = {0};
     struct ge_jobs *jobs = ge_jobs_ask(s->job.user, QSTAT_TIMEOUT_MS, &ignored);
-    bool result = jobs && ge_jobs_find(jobs, s->job.job, s->job.task) != GE_PRESENT;
+    enum ge_presence presence =
+        jobs ? ge_jobs_find(jobs, s->job.job, s->job.task, NULL) : GE_ABSENT;
+    bool known;
 
     ge_jobs_free(jobs);
-    return result;
+    if (presence == GE_ABSENT)
+        return ge_job_is_known(s->job.job, QSTAT_TIMEOUT_MS, &known, &ignored) == 0 &&
+               !known;
+    return presence == GE_DELETED;
 }
 
 static void configure(struct starter *s, struct job_config *config)

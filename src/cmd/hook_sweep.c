@@ -80,15 +80,18 @@ static time_t last_change(int user_dir, const char *name)
     return last;
 }
 
-/* An answer in which this very job is missing is not about this cell. */
+/* An answer in which this very job is missing is not about this cell, or is filtered.
+ */
 static bool is_unknown(struct sweep *s, const char *job)
 {
     struct err ignored = {0};
+    bool known;
 
     if (!s->jobs)
         s->jobs = ge_jobs_ask(s->self->user, QSTAT_TIMEOUT_MS, &ignored);
     return s->jobs && ge_jobs_find_any(s->jobs, s->self->job) == GE_PRESENT &&
-           ge_jobs_find_any(s->jobs, job) == GE_ABSENT;
+           ge_jobs_find_any(s->jobs, job) == GE_ABSENT &&
+           ge_job_is_known(job, QSTAT_TIMEOUT_MS, &known, &ignored) == 0 && !known;
 }
 
 static void remove_job(struct sweep *s, const char *job, const char *task)

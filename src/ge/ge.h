@@ -122,12 +122,15 @@ void ge_start_clean_environment(void);
 /* ---- what the queue master knows ---- */
 
 enum ge_presence {
-    GE_ABSENT,  /* not known: it has ended, or has been deleted by force */
-    GE_PRESENT, /* it runs, or waits to be run (again) */
-    GE_DELETED, /* qdel was called and its end is awaited */
+    GE_ABSENT,    /* not in the list */
+    GE_PRESENT,   /* it runs */
+    GE_ELSEWHERE, /* it runs on another host, or waits to */
+    GE_DELETED,   /* qdel was called and its end is awaited */
 };
 
-/* All jobs of one user, from `qstat -u USER -xml`. */
+/* The running jobs of one user, from `qstat -u USER -s rs -xml`. Defaults of the site
+ * or of the user (sge_qstat(5)) may hide some: one that is missing is not gone, see
+ * ge_job_is_known. */
 struct ge_jobs;
 
 /* ERR_REFUSED when the queue master answers that this host is no submit or admin host.
@@ -139,9 +142,17 @@ struct ge_jobs *ge_jobs_ask(const char *user, unsigned timeout_ms, struct err *e
 struct ge_jobs *ge_jobs_parse(const char *xml, struct err *e);
 void ge_jobs_free(struct ge_jobs *jobs);
 
+/* `host` as Grid Engine calls it; NULL: any. */
 enum ge_presence ge_jobs_find(const struct ge_jobs *jobs, const char *job,
-                              const char *task);
+                              const char *task, const char *host);
 /* The same for any task of the job: GE_ABSENT or GE_PRESENT. */
 enum ge_presence ge_jobs_find_any(const struct ge_jobs *jobs, const char *job);
+
+/* Whether Grid Engine knows the job, from `qstat -j JOB -xml`, which nothing hides.
+ * Fails as ge_jobs_ask does. */
+int ge_job_is_known(const char *job, unsigned timeout_ms, bool *known, struct err *e);
+
+/* The same from what qstat printed. */
+int ge_job_known_parse(const char *xml, const char *job, bool *known, struct err *e);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ enum { QSTAT_SIZE_MAX = 64 << 20 };
 struct entry {
     unsigned long job;
     bool deleted;
+    char *queue; /* "all.q@n1"; NULL: it does not run */
     char *tasks; /* "1", "3-9:2", "1,4,7-9:1"; NULL: no array job */
 };
 
@@ -37,8 +39,10 @@ void ge_jobs_free(struct ge_jobs *jobs)
 {
     if (!jobs)
         return;
-    for (size_t i = 0; i < jobs->n; i++)
+    for (size_t i = 0; i < jobs->n; i++) {
         free(jobs->entries[i].tasks);
+        free(jobs->entries[i].queue);
+    }
     free(jobs->entries);
     free(jobs);
 }
@@ -93,6 +97,7 @@ static int parse_entry(struct ge_jobs *jobs, const char *from, const char *to,
     auto_free char *number = element(from, to, "JB_job_number");
     auto_free char *state = element(from, to, "state");
     auto_free char *tasks = element(from, to, "tasks");
+    auto_free char *queue = element(from, to, "queue_name");
     struct entry *entry;
 
     if (!number || !only(number, "0123456789") || strlen(number) > 10)
@@ -108,6 +113,7 @@ static int parse_entry(struct ge_jobs *jobs, const char *from, const char *to,
     entry->job = strtoul(number, NULL, 10);
     entry->deleted = strchr(state, 'd') != NULL;
     entry->tasks = take_ptr(tasks);
+    entry->queue = take_ptr(queue);
     return 0;
 }
 
@@ -182,8 +188,15 @@ static bool tasks_hold(const char *tasks, unsigned long task)
     return false;
 }
 
+static bool runs_on(const struct entry *entry, const char *host)
+{
+    const char *at = entry->queue ? strrchr(entry->queue, '@') : NULL;
+
+    return !host || (at && strcasecmp(at + 1, host) == 0);
+}
+
 enum ge_presence ge_jobs_find(const struct ge_jobs *jobs, const char *job,
-                              const char *task)
+                              const char *task, const char *host)
 {
     unsigned long wanted = strtoul(job, NULL, 10), number = strtoul(task, NULL, 10);
     enum ge_presence found = GE_ABSENT;
@@ -194,7 +207,7 @@ enum ge_presence ge_jobs_find(const struct ge_jobs *jobs, const char *job,
         if (entry->job != wanted || (entry->tasks && !tasks_hold(entry->tasks, number)))
             continue;
         if (!entry->deleted)
-            return GE_PRESENT;
+            return runs_on(entry, host) ? GE_PRESENT : GE_ELSEWHERE;
         found = GE_DELETED;
     }
     return found;
@@ -279,28 +292,64 @@ static void first_line(char *text)
     text[strcspn(text, "\n")] = '\0';
 }
 
+static int run_qstat(char *const *argv, unsigned timeout_ms,
+                     struct spawn_output *output, struct err *e)
+{
+    char path[PATH_MAX];
+    const struct spawn_how how = {.path = path,
+                                  .argv = argv,
+                                  .timeout_ms = timeout_ms,
+                                  .max_size = QSTAT_SIZE_MAX};
+
+    if (find_qstat(path, e) < 0 || spawn_run(&how, output, e) < 0)
+        return -1;
+    if (!WIFEXITED(output->status) || WEXITSTATUS(output->status) != 0) {
+        first_line(output->err);
+        return err_set(e, strstr(output->err, "denied:") ? ERR_REFUSED : ERR_FAILED,
+                       "%s %s %s: %s", path, argv[1], argv[2],
+                       output->err[0] ? output->err : "failed without a word");
+    }
+    if (strlen(output->out) != output->out_size)
+        return err_set(e, ERR_CORRUPT, "%s prints a NUL", path);
+    return 0;
+}
+
 struct ge_jobs *ge_jobs_ask(const char *user, unsigned timeout_ms, struct err *e)
 {
     auto_spawn_output struct spawn_output output = {0};
-    char path[PATH_MAX];
-    char *argv[] = {(char *)"qstat", (char *)"-u", (char *)user, (char *)"-xml", NULL};
-    struct spawn_how how = {.path = path,
-                            .argv = argv,
-                            .timeout_ms = timeout_ms,
-                            .max_size = QSTAT_SIZE_MAX};
+    char *argv[] = {(char *)"qstat", (char *)"-u",   (char *)user, (char *)"-s",
+                    (char *)"rs",    (char *)"-xml", NULL};
 
-    if (find_qstat(path, e) < 0 || spawn_run(&how, &output, e) < 0)
+    if (run_qstat(argv, timeout_ms, &output, e) < 0)
         return NULL;
-    if (!WIFEXITED(output.status) || WEXITSTATUS(output.status) != 0) {
-        first_line(output.err);
-        err_set(e, strstr(output.err, "denied:") ? ERR_REFUSED : ERR_FAILED,
-                "%s -u %s: %s", path, user,
-                output.err[0] ? output.err : "failed without a word");
-        return NULL;
-    }
-    if (strlen(output.out) != output.out_size) {
-        err_set(e, ERR_CORRUPT, "%s prints a NUL", path);
-        return NULL;
-    }
     return ge_jobs_parse(output.out, e);
+}
+
+int ge_job_is_known(const char *job, unsigned timeout_ms, bool *known, struct err *e)
+{
+    auto_spawn_output struct spawn_output output = {0};
+    char *argv[] = {(char *)"qstat", (char *)"-j", (char *)job, (char *)"-xml", NULL};
+
+    if (run_qstat(argv, timeout_ms, &output, e) < 0)
+        return -1;
+    return ge_job_known_parse(output.out, job, known, e);
+}
+
+int ge_job_known_parse(const char *xml, const char *job, bool *known, struct err *e)
+{
+    const char *end = xml + strlen(xml);
+    auto_free char *number = element(xml, end, "JB_job_number");
+    auto_free char *missing = element(xml, end, "ST_name");
+
+    if (number && strcmp(number, job) == 0) {
+        *known = true;
+        return 0;
+    }
+    if (!number && missing && strcmp(missing, job) == 0 &&
+        strstr(xml, "<unknown_jobs") && strstr(xml, "</unknown_jobs>")) {
+        *known = false;
+        return 0;
+    }
+    return err_set(e, ERR_CORRUPT,
+                   "qstat does not say whether it knows job %s: '%.60s'", job, xml);
 }

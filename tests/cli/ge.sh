@@ -6,7 +6,9 @@
 #
 #   ge_spool KEY=VALUE...    the job's spool directory has this configuration
 #   ge_env [NAME=VALUE...] COMMAND...   run with a job's variables, and no other
-#   ge_qstat STATE [TASKS]   qstat shows the job in this state; "" for not at all,
+#   ge_qstat STATE [TASKS [HOST]]
+#                            qstat shows the job in this state; "" for a job that it does
+#                            not know, "hidden" for one that is filtered from its list,
 #                            "-" for a qstat that is refused
 
 # Grid Engine starts a job with three descriptors; what the test's caller left open, a
@@ -31,7 +33,7 @@ for hook in starter checkpoint migrate clean; do
 done
 
 ge_spool() {
-    printf '%s\n' ckpt_job=1 "$@" >"$work/spool/config"
+    printf '%s\n' ckpt_job=1 host=n1 "$@" >"$work/spool/config"
 }
 
 ge_env() {
@@ -42,26 +44,29 @@ ge_env() {
 }
 
 ge_qstat() {
-    local job=
+    local list= job='<unknown_jobs ><ST_name>4711</ST_name></unknown_jobs>'
     if [ "$1" = - ]; then
         cat >"$work/bin/qstat" <<'Q'
 #!/bin/sh
 echo 'error: denied: host "n1" is neither submit nor admin host' >&2
 exit 1
 Q
-    else
-        [ -z "$1" ] || job="<job_list state=\"running\"><JB_job_number>4711</JB_job_number>
-<state>$1</state>${2:+<tasks>$2</tasks>}</job_list>"
-        cat >"$work/bin/qstat" <<Q
-#!/bin/sh
-echo called >>$work/qstat.calls
-cat <<'X'
-<?xml version='1.0'?>
-<job_info  xmlns:xsd="http://example.org/">
-<queue_info>$job</queue_info><job_info></job_info>
-</job_info>
-X
-Q
+        chmod 755 "$work/bin/qstat"
+        return
     fi
+    [ -z "$1" ] || [ "$1" = hidden ] ||
+        list="<job_list state=\"running\"><JB_job_number>4711</JB_job_number>
+<state>$1</state><queue_name>all.q@${3:-n1}</queue_name>${2:+<tasks>$2</tasks>}</job_list>"
+    [ -z "$1" ] || job='<detailed_job_info><JB_job_number>4711</JB_job_number></detailed_job_info>'
+    cat >"$work/bin/qstat" <<Q
+#!/bin/sh
+echo "\$*" >>$work/qstat.calls
+echo "<?xml version='1.0'?>"
+case \$* in
+'-j 4711 -xml') echo '$job' ;;
+*) echo '<job_info  xmlns:xsd="http://example.org/"><queue_info>$list</queue_info>
+<job_info></job_info></job_info>' ;;
+esac
+Q
     chmod 755 "$work/bin/qstat"
 }

@@ -94,6 +94,8 @@ ge_qstat r
 kept "a job that may be run again" "may be run again"
 ge_qstat Rq
 kept "a job that was rescheduled" "may be run again"
+ge_qstat hidden
+kept "a job that somebody's defaults for qstat hide" "still knows the job"
 ge_qstat -
 kept "when qstat is refused" "neither submit nor admin host"
 printf '#!/bin/sh\nexec sleep 600\n' >"$work/bin/qstat"
@@ -137,6 +139,14 @@ ok "... is recorded as complete" test -e "$job_dir/done.json"
 printf '#!/bin/sh\necho "error: commlib error: got select error" >&2\nexit 1\n' >"$work/bin/qstat"
 hook clean 4711 0 "$ckpt_dir"
 is "qckpt-clean keeps: a job that is complete, when nobody answers" \
+    "$? $(test -e "$job_dir/done.json" && echo kept)" "0 kept"
+ge_qstat Rr "" n2
+hook clean 4711 0 "$ckpt_dir"
+is "... when it is run again on another host" \
+    "$? $(test -e "$job_dir/done.json" && echo kept)" "0 kept"
+ge_qstat hidden
+hook clean 4711 0 "$ckpt_dir"
+is "... when it waits to be run again" \
     "$? $(test -e "$job_dir/done.json" && echo kept)" "0 kept"
 ge_qstat -
 hook clean 4711 0 "$ckpt_dir"
@@ -185,7 +195,12 @@ find "$ckpt_dir/$user" -mindepth 1 -exec touch -d '8 days ago' {} +
 touch "$ckpt_dir/$user/12.1"
 cat >"$work/bin/qstat" <<'Q'
 #!/bin/sh
-echo "<?xml version='1.0'?><job_info><queue_info>"
+echo "<?xml version='1.0'?>"
+if [ "$1" = -j ]; then
+    echo "<unknown_jobs ><ST_name>$2</ST_name></unknown_jobs>"
+    exit 0
+fi
+echo "<job_info><queue_info>"
 for job in 4711 13; do
     echo "<job_list><JB_job_number>$job</JB_job_number><state>r</state></job_list>"
 done

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/err.h"
+#include "base/io.h"
 #include "ge/ge.h"
 #include "tap.h"
 
@@ -42,13 +43,13 @@ static void states_tell_deleted_jobs_from_others(void)
     CHECK(jobs != NULL);
     if (!jobs)
         return;
-    CHECK_INT(ge_jobs_find(jobs, "8", "1"), GE_PRESENT);
-    CHECK_INT(ge_jobs_find(jobs, "11", "1"), GE_DELETED);
-    CHECK_INT(ge_jobs_find(jobs, "13", "1"), GE_DELETED);
-    CHECK_INT(ge_jobs_find(jobs, "15", "1"), GE_PRESENT);
-    CHECK_INT(ge_jobs_find(jobs, "16", "1"), GE_PRESENT);
-    CHECK_INT(ge_jobs_find(jobs, "1", "1"), GE_ABSENT);
-    CHECK_INT(ge_jobs_find(jobs, "111", "1"), GE_ABSENT);
+    CHECK_INT(ge_jobs_find(jobs, "8", "1", NULL), GE_PRESENT);
+    CHECK_INT(ge_jobs_find(jobs, "11", "1", NULL), GE_DELETED);
+    CHECK_INT(ge_jobs_find(jobs, "13", "1", NULL), GE_DELETED);
+    CHECK_INT(ge_jobs_find(jobs, "15", "1", NULL), GE_PRESENT);
+    CHECK_INT(ge_jobs_find(jobs, "16", "1", NULL), GE_PRESENT);
+    CHECK_INT(ge_jobs_find(jobs, "1", "1", NULL), GE_ABSENT);
+    CHECK_INT(ge_jobs_find(jobs, "111", "1", NULL), GE_ABSENT);
     ge_jobs_free(jobs);
 }
 
@@ -66,9 +67,24 @@ static void tasks_of_an_array_job_are_told_apart(void)
     struct ge_jobs *jobs = parse(list, &e);
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        CHECK_INT(ge_jobs_find(jobs, "14", cases[i].task), cases[i].presence);
+        CHECK_INT(ge_jobs_find(jobs, "14", cases[i].task, NULL), cases[i].presence);
     CHECK_INT(ge_jobs_find_any(jobs, "14"), GE_PRESENT);
     CHECK_INT(ge_jobs_find_any(jobs, "17"), GE_ABSENT);
+    ge_jobs_free(jobs);
+}
+
+static void a_job_on_another_host_is_told_apart(void)
+{
+    struct err e;
+    struct ge_jobs *jobs =
+        parse(HEAD JOB("8", "Rr", "<queue_name>all.q@n1.example.org</queue_name>\n")
+                  JOB("9", "Rq", "<queue_name></queue_name>\n") TAIL,
+              &e);
+
+    CHECK_INT(ge_jobs_find(jobs, "8", "1", "N1.example.org"), GE_PRESENT);
+    CHECK_INT(ge_jobs_find(jobs, "8", "1", "n2.example.org"), GE_ELSEWHERE);
+    CHECK_INT(ge_jobs_find(jobs, "8", "1", NULL), GE_PRESENT);
+    CHECK_INT(ge_jobs_find(jobs, "9", "1", "n1.example.org"), GE_ELSEWHERE);
     ge_jobs_free(jobs);
 }
 
@@ -77,7 +93,7 @@ static void an_empty_list_is_an_answer(void)
     struct err e;
     struct ge_jobs *jobs = parse(HEAD TAIL, &e);
 
-    CHECK(jobs && ge_jobs_find(jobs, "1", "1") == GE_ABSENT);
+    CHECK(jobs && ge_jobs_find(jobs, "1", "1", NULL) == GE_ABSENT);
     ge_jobs_free(jobs);
 }
 
@@ -122,7 +138,7 @@ static void a_truncated_answer_is_refused(void)
         copy[size] = '\0';
         jobs = parse(copy, &e);
         /* The inner </job_info> ends no answer that lacks jobs. */
-        CHECK(!jobs || ge_jobs_find(jobs, "16", "1") == GE_PRESENT);
+        CHECK(!jobs || ge_jobs_find(jobs, "16", "1", NULL) == GE_PRESENT);
         ge_jobs_free(jobs);
     }
 }
@@ -142,7 +158,7 @@ static void flipped_bytes_do_no_harm(void)
                 "<>/d\x80 -:,9"[rand_r(&seed) % 10];
         jobs = parse(copy, &e);
         if (jobs)
-            ge_jobs_find(jobs, "14", "7");
+            ge_jobs_find(jobs, "14", "7", NULL);
         ge_jobs_free(jobs);
     }
 }
@@ -169,11 +185,11 @@ static void qstat_is_asked_for_the_users_jobs(void)
     struct err e = {0};
     struct ge_jobs *jobs;
 
-    stub("[ \"$*\" = '-u anna -xml' ] || exit 9\n"
+    stub("[ \"$*\" = '-u anna -s rs -xml' ] || exit 9\n"
          "cat <<'X'\n" HEAD JOB("8", "dr", "") TAIL "X");
     jobs = ge_jobs_ask("anna", 10000, &e);
     CHECK_STR(e.text, "");
-    CHECK(jobs && ge_jobs_find(jobs, "8", "1") == GE_DELETED);
+    CHECK(jobs && ge_jobs_find(jobs, "8", "1", NULL) == GE_DELETED);
     ge_jobs_free(jobs);
 }
 
@@ -210,6 +226,42 @@ static void a_hanging_qstat_is_left(void)
     CHECK(e.kind == ERR_TIMEOUT);
 }
 
+#define KNOWN(number)                                                 \
+    "<?xml version='1.0'?>\n<detailed_job_info xmlns:xsd=\"x\">\n"    \
+    "<djob_info><element><JB_job_number>" number "</JB_job_number>\n" \
+    "</element></djob_info></detailed_job_info>\n"
+#define UNKNOWN(number)                        \
+    "<?xml version='1.0'?>\n<unknown_jobs >\n" \
+    "    <ST_name>" number "</ST_name>\n</unknown_jobs>\n"
+
+static void a_job_is_known_or_not_or_there_is_no_answer(void)
+{
+    static const struct {
+        const char *xml;
+        int result;
+        bool known;
+    } cases[] = {
+        {KNOWN("12"), 0, true},
+        {UNKNOWN("12"), 0, false},
+        {KNOWN("13"), -1, false},
+        {UNKNOWN("13"), -1, false},
+        {UNKNOWN("12") UNKNOWN("12"), -1, false},
+        {KNOWN("13") UNKNOWN("12"), -1, false},
+        {"<ST_name>12</ST_name>", -1, false},
+        {"<unknown_jobs ><ST_name>12</ST_name>", -1, false},
+        {"", -1, false},
+        {"error: commlib error", -1, false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct err e = {0};
+        bool known = false;
+
+        CHECK_INT(ge_job_known_parse(cases[i].xml, "12", &known, &e), cases[i].result);
+        CHECK_INT(known, cases[i].known);
+    }
+}
+
 static void qstat_is_found_by_bootstrap(void)
 {
     char path[100];
@@ -236,20 +288,31 @@ static void qstat_is_found_by_bootstrap(void)
     unsetenv("SGE_ROOT");
 }
 
+static int end(void)
+{
+    struct err e = {0};
+
+    if (io_remove_tree(AT_FDCWD, directory, &e) < 0)
+        printf("# %s\n", e.text);
+    return tap_done();
+}
+
 int main(void)
 {
     if (!mkdtemp(directory))
         return 1;
     RUN(states_tell_deleted_jobs_from_others);
     RUN(tasks_of_an_array_job_are_told_apart);
+    RUN(a_job_on_another_host_is_told_apart);
     RUN(an_empty_list_is_an_answer);
     RUN(anything_else_is_no_answer);
     RUN(a_truncated_answer_is_refused);
     RUN(flipped_bytes_do_no_harm);
+    RUN(a_job_is_known_or_not_or_there_is_no_answer);
     RUN(qstat_is_asked_for_the_users_jobs);
     RUN(a_refusal_is_told_in_qstats_words);
     RUN(a_silent_failure_and_an_empty_answer_are_failures);
     RUN(a_hanging_qstat_is_left);
     RUN(qstat_is_found_by_bootstrap);
-    return tap_done();
+    return end();
 }
