@@ -64,6 +64,8 @@ void arch_set_restart(struct arch_regs *regs, long nr, long result);
  * Returns the number of bytes. */
 enum { ARCH_JUMP_MAX = 16 };
 size_t arch_jump(uint8_t out[ARCH_JUMP_MAX], uint64_t entry, uint64_t target);
+/* Bytes of a function that returns -code, as a system call that fails. */
+size_t arch_fail(uint8_t out[ARCH_JUMP_MAX], int code);
 
 /* The end of user address space. */
 uint64_t arch_task_size(void);

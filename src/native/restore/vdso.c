@@ -9,6 +9,7 @@
 #include "native/proc.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -134,6 +135,20 @@ static bool look_up(const struct symbols *s, const char *name, uint64_t *offset)
     return false;
 }
 
+/* Names may be aliases of one function: it is lost only when all of them are. */
+static int add_patch(struct vdso_patch *patches, int n, uint64_t offset,
+                     uint64_t target)
+{
+    for (int i = 0; i < n; i++)
+        if (patches[i].offset == offset) {
+            if (target)
+                patches[i].target = target;
+            return n;
+        }
+    patches[n] = (struct vdso_patch){offset, target};
+    return n + 1;
+}
+
 int vdso_match(const uint8_t *old_image, size_t old_size, const uint8_t *new_image,
                size_t new_size, uint64_t new_base,
                struct vdso_patch patches[VDSO_PATCHES_MAX])
@@ -148,8 +163,10 @@ int vdso_match(const uint8_t *old_image, size_t old_size, const uint8_t *new_ima
         uint64_t offset, target;
         const char *name = function(&from, i, &offset);
 
-        if (name && look_up(&to, name, &target))
-            patches[n++] = (struct vdso_patch){offset, new_base + target};
+        if (!name)
+            continue;
+        target = look_up(&to, name, &target) ? new_base + target : 0;
+        n = add_patch(patches, n, offset, target);
     }
     return n;
 }
@@ -189,7 +206,9 @@ static int patch(struct tracee *t, const struct image_vma *code,
     for (int i = 0; i < n; i++) {
         uint8_t jump[ARCH_JUMP_MAX];
         uint64_t entry = code->start + patches[i].offset;
-        size_t size = arch_jump(jump, entry, patches[i].target);
+        uint64_t target = patches[i].target;
+        /* An older kernel may lack a function: libc makes the system call then. */
+        size_t size = target ? arch_jump(jump, entry, target) : arch_fail(jump, ENOSYS);
 
         if (inject_write(t, entry, jump, size, e) < 0)
             return -1;

@@ -151,6 +151,19 @@ size_t arch_jump(uint8_t out[ARCH_JUMP_MAX], uint64_t entry, uint64_t target)
     return 13;
 }
 
+size_t arch_fail(uint8_t out[ARCH_JUMP_MAX], int code)
+{
+    int32_t result = -code;
+
+    /* mov $result, %rax; ret */
+    out[0] = 0x48;
+    out[1] = 0xc7;
+    out[2] = 0xc0;
+    memcpy(out + 3, &result, sizeof(result));
+    out[7] = 0xc3;
+    return 8;
+}
+
 uint64_t arch_task_size(void)
 {
     return 0x7ffffffff000ull;
