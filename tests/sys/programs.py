@@ -216,11 +216,8 @@ def disturb(job, rng, took):
         return False
     epoch = job.epoch_number()
     stop = ["--stop"] if job.victim.rewrites else []
-    status, _, err = job.tool("checkpoint", "-d", job.ckpt, *stop)
-    if status != 0:
-        if job_has_ended(job):
-            return False
-        raise sysrun.Failed(f"checkpoint: status {status}: {err}")
+    if job.try_checkpoint(*stop) is None:
+        return False
     if stop:
         job.wait_stopped()
     else:
@@ -258,14 +255,6 @@ def kill_and_restart(program):
     if restarts == 0:
         raise sysrun.Failed(f"never restarted: it takes only {took:.1f} s")
     return f"{restarts} restarts, undisturbed {took:.1f} s"
-
-
-def job_has_ended(job):
-    for _ in range(40):
-        if job.process.poll() is not None:
-            return True
-        time.sleep(0.05)
-    return False
 
 
 sysrun.run_tests([(p.name, lambda p=p: kill_and_restart(p)) for p in PROGRAMS])

@@ -223,6 +223,25 @@ class Job:
                          f"{expect}: {err.strip()}")
         return out, err
 
+    def has_ended(self):
+        """A request that meets the job's end fails; within moments the run is over."""
+        try:
+            wait_until(5, "the end", lambda: self.process.poll() is not None)
+        except Failed:
+            return False
+        return True
+
+    def try_checkpoint(self, *options):
+        """A checkpoint of a job that may end at any time; None when it has."""
+        if self.process.poll() is not None:
+            return None
+        status, out, err = self.tool("checkpoint", "-d", self.ckpt, *options)
+        if status == 0:
+            return out
+        if self.has_ended():
+            return None
+        raise Failed(f"checkpoint: status {status}: {err.strip()}")
+
     def wait_ready(self):
         def ready():
             if os.path.exists(self.ready_file):

@@ -37,7 +37,7 @@ def main():
     pool = multiprocessing.Pool(2)
     ready()
     digest = "x"
-    for i in range(25):
+    for i in range(35):
         r = subprocess.run(["/bin/echo", digest], capture_output=True, text=True)
         digest = hashlib.sha1((r.stdout + str(r.returncode)).encode()).hexdigest()
         print(i, digest, sum(pool.map(square, range(i, i + 4))), flush=True)
