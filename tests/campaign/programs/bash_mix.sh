@@ -8,7 +8,7 @@ for i in {1..12}; do
     wait $!; wait
     n=$(seq 1 3000 | awk '{s += $1} END {print s}' | tr 0-9 a-j)
     read -r a b < <(echo "$i $n"; sleep 0.05)
-    cat <<HERE | tee -a log | rev
+    cat <<HERE | tee log.$i | rev
 here $a $b
 HERE
     diff <(seq 1 $i; sleep 0.02) <(seq 2 $((i + 1))) | wc -l
