@@ -23,6 +23,9 @@ static struct shared {
     int n;
 } * shared;
 
+static const struct scenario *current;
+static int my_number;
+
 static char directory[PATH_MAX];
 
 const char *scenario_dir(void)
@@ -61,19 +64,25 @@ pid_t scenario_fork(void)
 
     if (pid > 0)
         shared->pids[number] = pid;
+    else
+        my_number = number;
     return pid;
 }
 
 void scenario_stop(void)
 {
     raise(SIGSTOP);
-    _exit(0);
+    if (current->live)
+        current->check(my_number);
+    fflush(stdout);
+    _exit(tap_test_failed);
 }
 
-static void start(void (*set_up)(void))
+static void start(const struct scenario *s)
 {
     pid_t pid;
 
+    current = s;
     if (!shared)
         shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -82,7 +91,7 @@ static void start(void (*set_up)(void))
     pid = scenario_fork();
     if (pid == 0) {
         syscall(SYS_close_range, 3, ~0U, 0);
-        set_up();
+        s->set_up();
         scenario_stop();
     }
 }
@@ -129,19 +138,19 @@ static int save_all(struct scenario *s, struct files_save *save)
 int scenario_save(struct scenario *s)
 {
     struct files_save *save;
-    int status;
+    int status, ended;
 
-    start(s->set_up);
+    start(s);
     wait_until_all_stop();
     s->image = image_new(&s->e);
     save = files_save_new(s->image, (const int[3]){0, 1, 2}, &s->e);
     status = save_all(s, save);
-    if (status == 0)
+    if (status == 0 && !s->live)
         files_save_before_kill(save);
-    for (int i = 0; i < shared->n; i++)
-        kill(shared->pids[i], SIGKILL);
-    while (wait(NULL) > 0)
-        ;
+    for (int i = shared->n - 1; i >= 0; i--)
+        kill(shared->pids[i], s->live && status == 0 ? SIGCONT : SIGKILL);
+    while (wait(&ended) > 0)
+        s->live_failed |= s->live && ended != 0;
     /* What objects contain is the writer's business; here it is copied at the end. */
     for (uint32_t i = 0; status == 0 && i < s->image->n_objects; i++)
         dup2(files_save_object_fd(save, i), FIRST_OBJECT_FD + i);
@@ -232,6 +241,10 @@ bool scenario_run(struct scenario *s)
         printf("# save: %s\n", s->e.text);
         image_free(s->image);
         return false;
+    }
+    if (s->live) {
+        image_free(s->image);
+        return !s->live_failed;
     }
     if (s->meanwhile)
         s->meanwhile();

@@ -20,8 +20,10 @@ struct scenario {
     void (*set_up)(void);       /* in process 0; then it stops */
     void (*check)(int process); /* in each restored process */
     void (*meanwhile)(void);    /* between saving and restoring, or NULL */
-    struct err e;               /* why saving or restoring failed */
-    struct image *image;        /* as it was saved */
+    bool live;    /* after saving, the processes go on and make the checks */
+    struct err e; /* why saving or restoring failed */
+    bool live_failed;
+    struct image *image; /* as it was saved */
 };
 
 /* In set_up: a further process of the job. As fork(2). The child must end its part of

@@ -58,6 +58,17 @@ static void run(void (*set_up)(void), void (*check)(int), void (*meanwhile)(void
     scenario_clean();
 }
 
+/* Also without a restart: saving must leave no trace. */
+static void run_twice(void (*set_up)(void), void (*check)(int))
+{
+    struct scenario s = {.set_up = set_up, .check = check, .live = true};
+
+    run(set_up, check, NULL);
+    scenario_dir();
+    CHECK(scenario_run(&s));
+    scenario_clean();
+}
+
 static void refuse(void (*set_up)(void), const char *part)
 {
     struct scenario s = {.set_up = set_up};
@@ -118,7 +129,7 @@ static void check_pair(int process)
 
 static void unix_pairs_keep_what_waits_in_them(void)
 {
-    run(set_up_pair, check_pair, NULL);
+    run_twice(set_up_pair, check_pair);
 }
 
 static void set_up_gone(void)
@@ -138,7 +149,7 @@ static void check_gone(int process)
 
 static void a_unix_socket_whose_peer_is_gone_still_has_its_data(void)
 {
-    run(set_up_gone, check_gone, NULL);
+    run_twice(set_up_gone, check_gone);
 }
 
 static struct sockaddr_un unix_address(const char *name)
@@ -213,6 +224,7 @@ static void set_up_datagrams(void)
     say(B, "two");
     put_pair(SOCK_DGRAM, C, D);
     say(C, "three");
+    say(C, "");
     say(C, "four");
 }
 
@@ -223,6 +235,7 @@ static void check_datagrams(int process)
     say(B, "five");
     CHECK_STR(read_fd(A), "five");
     CHECK_STR(read_fd(D), "three");
+    CHECK_STR(read_fd(D), "");
     CHECK_STR(read_fd(D), "four");
     say(D, "back");
     CHECK_STR(read_fd(C), "back");
@@ -230,7 +243,7 @@ static void check_datagrams(int process)
 
 static void unix_datagrams_keep_their_boundaries(void)
 {
-    run(set_up_datagrams, check_datagrams, NULL);
+    run_twice(set_up_datagrams, check_datagrams);
 }
 
 static void set_up_rights(void)
@@ -366,7 +379,7 @@ static void check_tcp(int process)
 static void tcp_inside_the_job_goes_on(void)
 {
     tcp_domain = AF_INET;
-    run(set_up_tcp, check_tcp, NULL);
+    run_twice(set_up_tcp, check_tcp);
 }
 
 static void tcp_over_ipv6_inside_the_job_goes_on(void)
@@ -379,7 +392,7 @@ static void tcp_over_ipv6_inside_the_job_goes_on(void)
         SKIP("no IPv6 loopback");
     close(probe);
     tcp_domain = AF_INET6;
-    run(set_up_tcp, check_tcp, NULL);
+    run_twice(set_up_tcp, check_tcp);
 }
 
 static size_t stuff(int sock)
@@ -427,7 +440,26 @@ static void check_stuffed(int process)
 
 static void a_connection_full_to_the_brim_loses_nothing(void)
 {
-    run(set_up_stuffed, check_stuffed, NULL);
+    run_twice(set_up_stuffed, check_stuffed);
+}
+
+/* A queue of a fixed size, which cannot be made larger. */
+static void set_up_tight(void)
+{
+    struct sockaddr_storage at;
+    socklen_t size;
+    int small = 20000;
+
+    put(A, listen_inet(AF_INET, &at, &size));
+    setsockopt(A, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    put(B, connect_inet(&at, size));
+    put(C, accept(A, NULL, NULL));
+    note_number(stuff(B));
+}
+
+static void a_connection_with_a_small_queue_loses_nothing(void)
+{
+    run_twice(set_up_tight, check_stuffed);
 }
 
 static struct sockaddr_storage outside_at;
@@ -492,7 +524,7 @@ static void check_udp(int process)
 
 static void udp_and_netlink_are_opened_again(void)
 {
-    run(set_up_udp, check_udp, NULL);
+    run_twice(set_up_udp, check_udp);
 }
 
 static void set_up_raw(void)
@@ -537,7 +569,7 @@ static void check_waiting(int process)
 
 static void connections_in_a_backlog_wait_again(void)
 {
-    run(set_up_waiting, check_waiting, NULL);
+    run_twice(set_up_waiting, check_waiting);
 }
 
 static void set_up_eager_tcp(void)
@@ -581,6 +613,8 @@ static void set_up_pty(void)
     settings.c_oflag &= ~OPOST;
     tcsetattr(B, TCSANOW, &settings);
     put(C, open("/dev/ptmx", O_RDWR | O_NOCTTY));
+    say(A, "in");
+    say(B, "out");
 }
 
 static void check_pty(int process)
@@ -594,6 +628,8 @@ static void check_pty(int process)
     CHECK_INT(size.ws_col, 111);
     CHECK_INT(tcgetattr(B, &settings), 0);
     CHECK_INT(settings.c_lflag & (ECHO | ICANON), 0);
+    CHECK_STR(read_fd(A), "out");
+    CHECK_STR(read_fd(B), "in");
     say(A, "typed");
     CHECK_STR(read_fd(B), "typed");
     say(B, "printed\n");
@@ -607,7 +643,7 @@ static void check_pty(int process)
 
 static void a_pseudo_terminal_keeps_its_settings(void)
 {
-    run(set_up_pty, check_pty, NULL);
+    run_twice(set_up_pty, check_pty);
 }
 
 /* ---- epoll ---- */
@@ -656,7 +692,7 @@ static void check_epoll(int process)
 
 static void epoll_watches_what_it_watched(void)
 {
-    run(set_up_epoll, check_epoll, NULL);
+    run_twice(set_up_epoll, check_epoll);
 }
 
 static void set_up_shared_epoll(void)
@@ -685,7 +721,7 @@ static void check_shared_epoll(int process)
 
 static void an_epoll_instance_may_be_shared(void)
 {
-    run(set_up_shared_epoll, check_shared_epoll, NULL);
+    run_twice(set_up_shared_epoll, check_shared_epoll);
 }
 
 int main(void)
@@ -698,6 +734,7 @@ int main(void)
     RUN(tcp_inside_the_job_goes_on);
     RUN(tcp_over_ipv6_inside_the_job_goes_on);
     RUN(a_connection_full_to_the_brim_loses_nothing);
+    RUN(a_connection_with_a_small_queue_loses_nothing);
     RUN(a_connection_that_leaves_the_job_is_closed_by_the_peer);
     RUN(connections_in_a_backlog_wait_again);
     RUN(data_in_a_backlog_is_refused);

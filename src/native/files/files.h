@@ -31,7 +31,8 @@ void files_save_free(struct files_save *s);
 /* Adds the descriptors of one process (host_pid is its pid as this program sees it) to
  * img->processes[process].fds and img->files. ERR_REFUSED names pid, descriptor, what
  * it is and what to do. Looks only: queues are read by tee(2) and MSG_PEEK through
- * pidfd_getfd(2). */
+ * pidfd_getfd(2). (files_save_end takes and puts back what cannot be seen otherwise:
+ * bytes in terminals, empty datagrams, TCP that is full at both ends.) */
 int files_save_process(struct files_save *s, uint32_t process, pid_t host_pid,
                        struct err *e);
 

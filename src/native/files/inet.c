@@ -235,44 +235,8 @@ static int peek(struct inet_socket *n, const struct saved *known, struct err *e)
             e, ERR_FAILED,
             "process %d descriptor %d: %zd of %d waiting bytes could be read",
             known->pid, known->fd, got, waiting);
-    files_queue_free(&n->queue);
     if (files_queue_add(&n->queue, buffer, waiting) < 0)
         return err_sys(e, "what waits in a socket");
-    return 0;
-}
-
-static int unsent(int sock)
-{
-    int bytes = 0;
-
-    return ioctl(sock, SIOCOUTQNSD, &bytes) < 0 ? 0 : bytes;
-}
-
-/* What `from` could not send yet because the queue of `to` is full cannot be read from
- * outside. A larger queue takes it: SO_RCVLOWAT enlarges one as the kernel does itself
- * (tcp_set_rcvlowat, since Linux 4.18), and MSG_PEEK makes it tell the sender. */
-static int drain(const struct saved *from, const struct saved *to, struct err *e)
-{
-    enum { STEPS = 100, STEP_MS = 2 };
-    int low = 1, wanted = INT_MAX;
-    socklen_t size = sizeof(low);
-    char byte;
-
-    if (unsent(from->copy) == 0)
-        return 0;
-    getsockopt(to->copy, SOL_SOCKET, SO_RCVLOWAT, &low, &size);
-    setsockopt(to->copy, SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof(wanted));
-    for (int i = 0; i < STEPS && unsent(from->copy) > 0; i++) {
-        recv(to->copy, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        poll(NULL, 0, STEP_MS);
-    }
-    setsockopt(to->copy, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
-    if (unsent(from->copy) > 0)
-        return files_refuse_saved(
-            from, e,
-            "a connection with %d bytes that the other end has no "
-            "room for: try again when it has read",
-            unsent(from->copy));
     return 0;
 }
 
@@ -285,9 +249,11 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
     find_peer(s, index);
     if (find_waiting(s, index, e) < 0)
         return -1;
-    if (n->state == INET_PAIR && drain(&s->files[n->peer], known, e) < 0)
+    if (n->state == INET_PAIR &&
+        inet_drain(&s->files[n->peer], known, &n->queue, e) < 0)
         return -1;
-    if ((n->state == INET_PAIR || n->state == INET_CUT) && peek(n, known, e) < 0)
+    if ((n->state == INET_PAIR || n->state == INET_CUT) && n->queue.n_messages == 0 &&
+        peek(n, known, e) < 0)
         return -1;
     inet_encode(&c, n);
     files_sockopt_encode(&c, known->copy, n->domain, n->type);

@@ -37,6 +37,11 @@ struct inet_socket {
 
 void inet_socket_free(struct inet_socket *n);
 void inet_encode(struct enc *c, const struct inet_socket *n);
+/* Sees to it that nothing waits unsent at `from` that `to` has no room for. What could
+ * not be made to flow was taken, put back, and is in `q`, with all that was before it;
+ * else `q` is left empty. */
+int inet_drain(const struct saved *from, const struct saved *to, struct files_queue *q,
+               struct err *e);
 int inet_check(const struct files_restore *r, uint32_t index, struct err *e);
 int inet_open(struct files_restore *r, uint32_t index, struct err *e);
 
