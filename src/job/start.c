@@ -199,7 +199,7 @@ static void reserve_record(struct supervisor *s)
                   "no room is set aside for the record of the job's end: %s", e.text);
 }
 
-int supervisor_look_done(struct supervisor *s, struct err *e)
+static int look_done(struct supervisor *s, struct err *e)
 {
     int code;
 
@@ -218,7 +218,7 @@ int supervisor_look_done(struct supervisor *s, struct err *e)
 
 int supervisor_start(struct supervisor *s, struct err *e)
 {
-    if (supervisor_look_done(s, e) < 0)
+    if (look_done(s, e) < 0)
         return -1;
     if (s->is_over)
         return 0;

@@ -39,11 +39,6 @@ struct supervisor {
 
 /* ---- start.c ---- */
 
-/* Whether the job is done already, which sets is_over; -1 when that cannot be known. To
- * be asked before an epoch is taken, for that may fail where space is short, and again
- * after, for an earlier run may have ended meanwhile. */
-int supervisor_look_done(struct supervisor *s, struct err *e);
-
 /* Takes the next epoch and makes whoever held the one before let go. */
 int supervisor_take_epoch(struct supervisor *s, struct err *e);
 

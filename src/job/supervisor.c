@@ -282,16 +282,24 @@ static int become_supervisor(struct supervisor *s, struct err *e)
     return s->signals < 0 ? -1 : 0;
 }
 
+/* Then no epoch is needed; taking one fails where the disk is full. */
+static bool is_done(const struct supervisor *s)
+{
+    struct err ignored = {0};
+    int status;
+
+    return store_done_read(s->config->store, &status, NULL, &ignored) == 0;
+}
+
 static int supervise(struct supervisor *s, struct err *e)
 {
     const unsigned char started = SUPERVISOR_STARTED;
 
-    if (become_supervisor(s, e) < 0 || supervisor_look_done(s, e) < 0)
+    if (become_supervisor(s, e) < 0)
         return -1;
-    if (s->is_over)
-        return 0;
-    if (supervisor_take_epoch(s, e) < 0)
+    if (supervisor_take_epoch(s, e) < 0 && !is_done(s))
         return -1;
+    err_clear(e);
     if (supervisor_start(s, e) < 0) {
         event_log(&s->events, LOG_ERROR, "warning", NULL, "nothing was started: %s",
                   e->text);
