@@ -434,6 +434,31 @@ static void a_named_pipe_keeps_its_contents(void)
     run_twice(set_up_fifo, check_fifo);
 }
 
+static void set_up_removed_fifo(void)
+{
+    if (mkfifo(scenario_path("gone"), 0600) < 0)
+        abort();
+    put(A, open(scenario_path("gone"), O_RDWR));
+    put(B, open(scenario_path("gone"), O_WRONLY));
+    unlink(scenario_path("gone"));
+    dprintf(B, "nameless");
+}
+
+static void check_removed_fifo(int process)
+{
+    CHECK_STR(read_fd(A), "nameless");
+    CHECK_INT(fcntl(A, F_GETFL) & O_ACCMODE, O_RDWR);
+    CHECK_INT(fcntl(B, F_GETFL) & O_ACCMODE, O_WRONLY);
+    dprintf(B, "again");
+    CHECK_STR(read_fd(A), "again");
+    CHECK_INT(access(scenario_path("gone"), F_OK), -1);
+}
+
+static void a_named_pipe_without_its_name_keeps_its_contents(void)
+{
+    run(set_up_removed_fifo, check_removed_fifo, NULL);
+}
+
 /* ---- counters, timers, signals ---- */
 
 static void set_up_counters(void)
@@ -534,6 +559,7 @@ int main(void)
     RUN(a_full_pipe_without_writer_and_packets_are_kept);
     RUN(a_pipe_that_leaves_the_job_comes_back_closed);
     RUN(a_named_pipe_keeps_its_contents);
+    RUN(a_named_pipe_without_its_name_keeps_its_contents);
     RUN(counters_timers_and_signal_masks_are_kept);
     RUN(locks_are_taken_again);
     return tap_done();

@@ -127,11 +127,11 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
     p->id = f->st.st_ino;
     if (file->kind == IMAGE_FILE_PIPE)
         return 0;
-    if (!files_path_leads_to(f))
-        return files_refuse(f, e,
-                            "%s, a named pipe that was removed: only one that still "
-                            "has its name can be opened again",
-                            f->link);
+    /* A named pipe whose name was removed is a pipe like any other. */
+    if (!files_path_leads_to(f)) {
+        file->kind = IMAGE_FILE_PIPE;
+        return 0;
+    }
     return files_keep_path(file, f->link, e);
 }
 
