@@ -4,6 +4,7 @@
 #   make check    installs what is needed, builds, runs all tests
 #   make demo     installs what is needed, builds, moves jobs about a Grid Engine cell
 #   make install  DESTDIR=..., PREFIX=/usr/local
+#   make campaign saves and restarts real programs, by hand: tests/campaign/campaign.py
 #   make bench    measures pauses, checkpoints and restarts
 #   make format   lays the C out as the style check wants it
 
@@ -25,6 +26,9 @@ demo:
 	$(MAKE) all
 	scripts/demo
 
+campaign: all
+	tests/campaign/campaign.py
+
 install: all
 	meson configure --prefix=$(PREFIX) $(BUILD)
 	meson install -C $(BUILD) $(if $(DESTDIR),--destdir=$(abspath $(DESTDIR)))
@@ -38,4 +42,4 @@ format:
 clean:
 	rm -rf $(BUILD) $(BUILD)-*
 
-.PHONY: all check demo install bench format clean
+.PHONY: all check demo campaign install bench format clean
