@@ -65,6 +65,7 @@ static void make_tree(void)
     CHECK(mkdir(at("closed"), 0755) == 0 && mkdir(at("closed/sub"), 0755) == 0);
     put("closed/there", "there");
     put("closed/sub/below", "below");
+    put("closed/output", "what the job writes");
     CHECK(symlink("there", at("closed/link")) == 0);
     put("mine", "newer and longer");
     CHECK(mkdir(at("now"), 0700) == 0);
@@ -120,6 +121,11 @@ static void in_a_closed_directory(void)
 
     carry(img, "closed/gone/deep/script", S_IFREG | 0755, "echo hello");
     carry(img, "closed/there", S_IFREG | 0644, "as it was");
+    carry(img, "closed/output", S_IFREG | 0644, "shorter");
+    *IMAGE_APPEND(img, files) =
+        (struct image_file){.kind = IMAGE_FILE_REGULAR,
+                            .flags = O_RDWR,
+                            .path = strdup(at("closed/output"))};
     CHECK_INT(carry_put_back(img, &how, &e), 0);
     CHECK_STR(e.text, "");
     CHECK_STR(get("closed/gone/deep/script"), "echo hello");
@@ -128,6 +134,7 @@ static void in_a_closed_directory(void)
     CHECK_INT(st.st_mtim.tv_sec, 1234567890);
     CHECK_STR(get("closed/there"), "as it was");
     CHECK_STR(get("closed/link"), "as it was");
+    CHECK_STR(get("closed/output"), "what the job writes");
     CHECK_STR(get("closed/sub/below"), "below");
 }
 

@@ -248,11 +248,24 @@ static bool is_kernels(const char *path)
     return is_below(path, "/proc") || is_below(path, "/sys") || is_below(path, "/dev");
 }
 
+/* What the job has open for writing is its output, and must stay the real file. */
+static bool is_written(const struct image *img, const char *path)
+{
+    for (uint32_t i = 0; i < img->n_files; i++) {
+        const struct image_file *f = &img->files[i];
+
+        if (f->kind == IMAGE_FILE_REGULAR && f->path && strcmp(f->path, path) == 0 &&
+            (f->flags & O_ACCMODE) != O_RDONLY)
+            return true;
+    }
+    return false;
+}
+
 static int put_back(const struct image *img, const struct image_carried *c,
                     struct err *e)
 {
     bool is_script = img->job_script && strcmp(img->job_script, c->path) == 0;
-    bool planted;
+    bool exists, planted;
     struct stat st;
 
     if (c->path[0] != '/' || strlen(c->path) >= PATH_MAX)
@@ -260,18 +273,20 @@ static int put_back(const struct image *img, const struct image_carried *c,
                        c->path);
     if (is_kernels(c->path))
         return 0;
-    planted = may_be_planted(c->path);
-    if (!planted && lstat(c->path, &st) == 0 && S_ISREG(c->mode) &&
-        same_content(c, &st))
+    exists = lstat(c->path, &st) == 0;
+    /* A file of our own was not put there by anybody else, wherever it lies. */
+    planted = may_be_planted(c->path) && !(exists && st.st_uid == geteuid());
+    if (!planted && exists && S_ISREG(c->mode) && same_content(c, &st))
         return 0;
     if (is_below(c->path, img->tmpdir))
         return make_in_tmpdir(c, e);
     if (!S_ISREG(c->mode))
         return 0;
-    if (lstat(c->path, &st) < 0)
+    if (!exists)
         return make_missing(c, e);
     /* What the job may have changed itself since is newer than our copy. */
-    if (!S_ISREG(st.st_mode) || (access(c->path, W_OK) == 0 && !is_script && !planted))
+    if (!S_ISREG(st.st_mode) || is_written(img, c->path) ||
+        (access(c->path, W_OK) == 0 && !is_script && !planted))
         return 0;
     return cover_file(c->path, c->content.data, c->content.size, c->mode, e);
 }
