@@ -551,9 +551,17 @@ static void set_up_waiting(void)
 
     put(A, listen_inet(AF_INET, &at, &size));
     put(B, connect_inet(&at, size));
-    put(C, bind_unix(SOCK_STREAM, "waiting"));
+    mkdir(scenario_path("there"), 0700);
+    put(C, bind_unix(SOCK_STREAM, "there/waiting"));
     listen(C, 2);
-    put(D, connect_unix(SOCK_STREAM, "waiting"));
+    put(D, connect_unix(SOCK_STREAM, "there/waiting"));
+}
+
+/* Another host. */
+static void meanwhile_waiting(void)
+{
+    CHECK_INT(unlink(scenario_path("there/waiting")), 0);
+    CHECK_INT(rmdir(scenario_path("there")), 0);
 }
 
 static void check_waiting(int process)
@@ -569,7 +577,7 @@ static void check_waiting(int process)
 
 static void connections_in_a_backlog_wait_again(void)
 {
-    run_twice(set_up_waiting, check_waiting);
+    run(set_up_waiting, check_waiting, meanwhile_waiting);
 }
 
 static void set_up_eager_tcp(void)

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -188,4 +189,14 @@ int files_install_late(const struct image_file *file, uint32_t extra_flags,
     if (dup3(opened, fd->fd, fd->cloexec ? O_CLOEXEC : 0) < 0)
         return err_sys(e, "put %s in place", file->path);
     return 0;
+}
+
+void files_make_parents(const char *path)
+{
+    char part[PATH_MAX];
+
+    for (const char *end = strchr(path + 1, '/'); end; end = strchr(end + 1, '/')) {
+        snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
+        mkdir(part, 0700); /* what is missing afterwards shows when the file is made */
+    }
 }

@@ -245,7 +245,7 @@ static int bind_again(int sock, const struct inet_address *local, struct err *e)
     /* It stays set, so that the next restart need not wait for the port. */
     setsockopt(sock, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     status = bind_patiently(sock, local);
-    if (status < 0 && errno == EADDRNOTAVAIL) {
+    if (status < 0 && (errno == EADDRNOTAVAIL || errno == ENODEV)) {
         log_warning("this host does not have the address %s of the job: all its "
                     "addresses stand for it",
                     address_text(local, text));
@@ -266,8 +266,12 @@ static int open_alone(struct files_restore *r, uint32_t index,
     if (sock < 0)
         return err_sys(e, "a network socket");
     set_options(&r->img->files[index], n, sock);
-    if (port_of(&n->local) && bind_again(sock, &n->local, e) < 0)
-        return -1;
+    if (port_of(&n->local) && bind_again(sock, &n->local, e) < 0) {
+        /* Answers to what a UDP socket asked are lost anyway; it may ask again. */
+        if (n->type != SOCK_DGRAM || n->remote.size == 0)
+            return -1;
+        log_warning("a UDP socket of the job gets another port: %s", e->text);
+    }
     if (n->state == INET_LISTEN && listen(sock, n->backlog) < 0)
         return err_sys(e, "listen again");
     if (n->type == SOCK_DGRAM && port_of(&n->remote) &&

@@ -150,6 +150,10 @@ int files_pool_put(struct files_restore *r, uint32_t index, int *fd, struct err 
 /* Copies a path into the image. */
 int files_keep_path(struct image_file *file, const char *path, struct err *e);
 
+/* Makes the directories that an absolute path runs through and that are missing, 0700.
+ * A failure shows when the path is used. */
+void files_make_parents(const char *path);
+
 /* Whether the path names something of one process in /proc, so that only the restored
  * process can open it: pool[index] stays -1, and install opens it. */
 bool files_is_late(const struct image_file *file);

@@ -251,16 +251,6 @@ static int make_named(const char *path, char made[PATH_MAX], struct err *e)
     return fd < 0 ? err_sys(e, "make a file in %.*s", size + (size == 0), path) : fd;
 }
 
-static void make_parents(const char *path)
-{
-    char part[PATH_MAX];
-
-    for (const char *end = strchr(path + 1, '/'); end; end = strchr(end + 1, '/')) {
-        snprintf(part, sizeof(part), "%.*s", (int)(end - path), path);
-        mkdir(part, 0700); /* what is missing afterwards shows when the file is made */
-    }
-}
-
 /* A file without a name, in the directory where it was or in memory. */
 static int make_deleted(const char *path, struct err *e)
 {
@@ -292,7 +282,7 @@ static int make(const struct image_object *o, struct err *e)
 
     switch (o->kind) {
     case IMAGE_OBJECT_SHM:
-        make_parents(o->path);
+        files_make_parents(o->path);
         return make_named(o->path, made, e);
     case IMAGE_OBJECT_DELETED:
         return make_deleted(o->path, e);

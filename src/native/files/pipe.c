@@ -272,6 +272,7 @@ static int open_named(const char *path, uint32_t mode, struct err *e)
     struct stat st;
     int fd;
 
+    files_make_parents(path);
     if (mkfifo(path, mode & 0777) < 0 && errno != EEXIST)
         return err_sys(e, "make the named pipe %s", path);
     fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);

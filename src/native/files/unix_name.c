@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/scope.h"
 #include "image/codec.h"
+#include "native/files/kind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,8 +139,14 @@ static bool is_dead(const struct unix_name *n, int type)
 static int bind_path(const struct unix_name *n, int sock, int type, struct err *e)
 {
     const struct sockaddr *address = (const struct sockaddr *)&n->address;
+    char path[sizeof(n->address.sun_path) + 1];
     int status = bind(sock, address, HEAD + n->size);
 
+    if (status < 0 && errno == ENOENT && n->address.sun_path[0] == '/') {
+        snprintf(path, sizeof(path), "%.*s", (int)n->size, n->address.sun_path);
+        files_make_parents(path);
+        status = bind(sock, address, HEAD + n->size);
+    }
     if (status < 0 && errno == EADDRINUSE && is_dead(n, type)) {
         if (unlink(n->address.sun_path) < 0)
             return err_sys(e, "remove the old socket %s", unix_name_text(n));
