@@ -22,6 +22,9 @@ NOT_IN_A_CHECKPOINT = {"supervisor-done"}
 IN_THE_WRITER = "writer-"
 # There is another way to do the same.
 HAS_A_FALLBACK = {"pagemap-scan"}
+# Passed in every checkpoint.
+MUST_FAIL = {"store.stage", "store.manifest", "store.before-rename", "store.after-rename",
+             "writer-append"}
 # Happens after the generation is durable.
 PUBLISHED_ALL_THE_SAME = {"store.prune"}
 
@@ -94,6 +97,8 @@ def fails_at(point):
         job.wait_ready()
         status, _, err = job.tool("checkpoint", "-d", job.ckpt)
         expect = 0 if point in PUBLISHED_ALL_THE_SAME | HAS_A_FALLBACK else 1
+        if status == 0 and expect == 1 and point not in MUST_FAIL:
+            raise sysrun.Skipped(f"{point} is not passed in this checkpoint")
         if status != expect:
             raise sysrun.Failed(f"checkpoint: status {status}, expected {expect}: {err}")
         status, _, _ = job.tool("checkpoint", "-d", job.ckpt, "--stop")

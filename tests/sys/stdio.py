@@ -3,6 +3,9 @@
 """Standard files of every kind: the restarted job uses the new run's, and no line of its
 output appears twice or is lost."""
 import os
+import pty
+import select
+import signal
 import subprocess
 import time
 
@@ -158,6 +161,72 @@ def input_from_a_pipe():
         raise sysrun.Failed(f"saw {got!r}")
 
 
+class Terminal:
+    """A terminal with qckpt as its session's leader, as a person's shell starts it."""
+
+    def __init__(self, argv, cwd, env):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execve(argv[0], argv, env)
+        self.seen = b""
+
+    def wait_for(self, text):
+        end = time.monotonic() + 10
+        while text not in self.seen:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                raise sysrun.Failed(f"the terminal did not show {text}: {self.seen}")
+            try:
+                self.seen += os.read(self.fd, 4096)
+            except OSError:
+                raise sysrun.Failed(f"hung up before {text}: {self.seen}") from None
+
+    def write(self, text):
+        os.write(self.fd, text)
+
+    def wait(self):
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                if select.select([self.fd], [], [], 0.05)[0]:
+                    self.seen += os.read(self.fd, 4096)
+            except OSError:
+                pass
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.fd)
+                return os.waitstatus_to_exitcode(status)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        raise sysrun.Failed(f"no end: {self.seen}")
+
+
+def on_a_terminal():
+    """A job on a terminal reads from it, and from the next one after the restart; there
+    an interrupt from the keyboard reaches it."""
+    victim = sysrun.Victim("terminal", "/bin/sh")
+    script = ("trap 'echo interrupted; exit 9' INT; echo ask; read a; echo got $a; "
+              "read b; echo then $b; echo more; while :; do sleep 0.05; done")
+    with sysrun.Job(sysrun.base(), victim, "stdio") as job:
+        argv = [sysrun.QCKPT, "run", "-d", job.ckpt, "--", "/bin/sh", "-c", script]
+        first = Terminal(argv, job.work, job.env)
+        first.wait_for(b"ask")
+        first.write(b"one\n")
+        first.wait_for(b"got one")
+        job.checkpoint("--stop")
+        if (status := first.wait()) != sysrun.STOPPED:
+            raise sysrun.Failed(f"status {status}: {first.seen}")
+        second = Terminal([sysrun.QCKPT, "restart", "-d", job.ckpt], job.work, job.env)
+        second.write(b"two\n")
+        second.wait_for(b"then two")
+        second.wait_for(b"more")
+        second.write(b"\003")
+        second.wait_for(b"interrupted")
+        if (status := second.wait()) != 9:
+            raise sysrun.Failed(f"status {status}: {second.seen}")
+
+
 # One at a time: the class has one way of opening files.
 sysrun.run_tests([
     ("appended output", appended),
@@ -167,4 +236,5 @@ sysrun.run_tests([
     ("one file for output and errors", same_file_for_both),
     ("a script that redirects itself", reopened_inside),
     ("input from a pipe", input_from_a_pipe),
+    ("on a terminal", on_a_terminal),
 ], parallel=1)
