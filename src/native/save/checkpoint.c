@@ -297,7 +297,7 @@ static int add_process_sources(struct save *s, uint32_t i, struct sources *src,
         w = add_source(src, IMAGE_OWNER_PROCESS, i, e);
         if (!w)
             return -1;
-        w->copy_start = s->img->processes[i].vmas[sp->copies[k].vma].start;
+        w->copy_start = sp->copies[k].start;
         w->copy_size = sp->copies[k].size;
         w->copy = sp->copies[k].data;
     }

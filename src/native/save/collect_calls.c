@@ -39,9 +39,15 @@ static int make_scratch(struct asked *a)
     struct frozen_process *f = &a->s->f->processes[a->i];
 
     f->injected = true;
+    /* A shared page when a limit on data (RLIMIT_DATA) leaves no room for a private
+     * one.
+     */
     if (INJECT(&a->t, &a->scratch, a->e, "map a page", SYS_mmap, 0, SAVE_SCRATCH_SIZE,
-               PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) < 0)
-        return -1;
+               PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) < 0 &&
+        INJECT(&a->t, &a->scratch, a->e, "map a page", SYS_mmap, 0, SAVE_SCRATCH_SIZE,
+               PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) < 0)
+        return err_wrap(a->e, "process %d has no room for one page more (ulimit -v)",
+                        f->pid);
     a->s->processes[a->i].scratch = a->scratch;
     return 0;
 }

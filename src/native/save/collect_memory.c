@@ -97,29 +97,69 @@ static bool is_orphan(const struct proc_map *m)
 /* ---- copies made while the job stands still ---- */
 
 struct copying {
+    struct save *s;
+    uint32_t process, vma;
     struct tracee t;
-    const struct image_vma *v;
-    char *data;
+    struct save_copy *copy; /* the one that grows; NULL: none yet */
 };
+
+/* One copy reaches over a gap of this size; a larger one is left out. */
+enum { COPY_GAP = 1 << 20 };
+
+static int add_copy(struct copying *c, uint64_t start, uint64_t size, struct err *e)
+{
+    struct save_process *sp = &c->s->processes[c->process];
+    struct save_copy *copy =
+        image_append((void **)&sp->copies, &sp->n_copies, sizeof(*copy));
+
+    if (!copy)
+        return err_sys(e, "copies of process %d", save_pid(c->s, c->process));
+    *copy = (struct save_copy){.vma = c->vma, .start = start, .size = size};
+    copy->data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy->data == MAP_FAILED) {
+        sp->n_copies--;
+        return err_sys(e, "copy %lu bytes of process %d", (unsigned long)size,
+                       save_pid(c->s, c->process));
+    }
+    c->copy = copy;
+    return 0;
+}
+
+static int grow_copy(struct copying *c, uint64_t end, struct err *e)
+{
+    uint64_t size = end - c->copy->start;
+    void *data = mremap(c->copy->data, c->copy->size, size, MREMAP_MAYMOVE);
+
+    if (data == MAP_FAILED)
+        return err_sys(e, "copy %lu bytes of process %d", (unsigned long)size,
+                       save_pid(c->s, c->process));
+    c->copy->data = data;
+    c->copy->size = size;
+    return 0;
+}
 
 static int copy_range(void *arg, uint64_t start, uint64_t end, struct err *e)
 {
     struct copying *c = arg;
+    bool near = c->copy && start - (c->copy->start + c->copy->size) <= COPY_GAP;
 
+    if (near ? grow_copy(c, end, e) < 0 : add_copy(c, start, end - start, e) < 0)
+        return -1;
     for (uint64_t at = start; at < end; at += SAVE_PAGE_SIZE) {
         struct err behind_the_end;
 
         /* A page behind the end of its file cannot be read, by anybody: it stays zero.
          */
-        inject_read(&c->t, at, c->data + (at - c->v->start), SAVE_PAGE_SIZE,
-                    &behind_the_end);
+        inject_read(&c->t, at, (char *)c->copy->data + (at - c->copy->start),
+                    SAVE_PAGE_SIZE, &behind_the_end);
     }
     return 0;
 }
 
 /* Only what the process has of its own: what is reserved may be larger than any memory
  * (V8 sets terabytes aside, with MADV_DONTFORK). */
-static int copy_own_pages(struct copying *c, struct err *e)
+static int copy_own_pages(struct copying *c, const struct image_vma *v, struct err *e)
 {
     char path[64];
     auto_fd int fd = -1;
@@ -130,31 +170,17 @@ static int copy_own_pages(struct copying *c, struct err *e)
     fd = search.fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(e, "open %s", path);
-    return pagemap_search(&search, c->v->start, c->v->end, e);
+    return pagemap_search(&search, v->start, v->end, e);
 }
 
 int save_copy_vma(struct save *s, uint32_t i, uint32_t vma, bool own, struct err *e)
 {
-    struct save_process *sp = &s->processes[i];
     const struct image_vma *v = &s->img->processes[i].vmas[vma];
-    struct save_copy *more = realloc(sp->copies, (sp->n_copies + 1) * sizeof(*more));
-    struct copying copying = {.t = freeze_tracee(&s->f->processes[i], 0), .v = v};
-    struct save_copy *c;
+    struct copying copying = {
+        .s = s, .process = i, .vma = vma, .t = freeze_tracee(&s->f->processes[i], 0)};
 
-    if (!more)
-        return err_sys(e, "copies of process %d", save_pid(s, i));
-    sp->copies = more;
-    c = &sp->copies[sp->n_copies];
-    *c = (struct save_copy){.vma = vma, .size = v->end - v->start};
-    c->data = mmap(NULL, c->size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (c->data == MAP_FAILED)
-        return err_sys(e, "copy %lu bytes of process %d", (unsigned long)c->size,
-                       save_pid(s, i));
-    sp->n_copies++;
-    sp->from_mem[vma] = false;
-    copying.data = c->data;
-    return own ? copy_own_pages(&copying, e)
+    s->processes[i].from_mem[vma] = false;
+    return own ? copy_own_pages(&copying, v, e)
                : copy_range(&copying, v->start, v->end, e);
 }
 

@@ -30,9 +30,9 @@ struct err;
 /* Memory that was copied while the job stood still: it would change, or not be there,
  * in a copy-on-write snapshot. */
 struct save_copy {
-    uint32_t vma; /* index into the process's vmas */
-    uint64_t size;
-    void *data; /* mmap of `size`; owned */
+    uint32_t vma;         /* index into the process's vmas */
+    uint64_t start, size; /* a part of it */
+    void *data;           /* mmap of `size`; owned */
 };
 
 /* Belongs to img->processes[i] and f->processes[i]. */

@@ -124,6 +124,7 @@ int snapshot_complete(struct save *s, uint32_t i, struct err *e)
     struct image_process *p = &s->img->processes[i];
     struct proc_maps maps = {0};
     int rc = proc_maps_read(s->processes[i].snapshot, &maps, e);
+    bool complete = true;
 
     for (uint32_t k = 0; rc == 0 && k < p->n_vmas; k++) {
         struct image_vma *v = &p->vmas[k];
@@ -133,11 +134,15 @@ int snapshot_complete(struct save *s, uint32_t i, struct err *e)
             continue;
         if (has_mapping(&maps, v))
             continue;
+        complete = false;
         v->flags |= IMAGE_VMA_DONTFORK;
         if (v->kind == IMAGE_VMA_ANON || v->kind == IMAGE_VMA_FILE_PRIVATE)
             rc = save_copy_vma(s, i, k, true, e);
     }
     proc_maps_free(&maps);
+    /* The snapshot cannot tell the flags of what it does not have. */
+    if (rc == 0 && !complete)
+        rc = collect_vm_flags(s, i, s->f->processes[i].pid, e);
     return rc;
 }
 
