@@ -325,29 +325,67 @@ static _Noreturn void run_supervised(struct starter *s)
 
 /* ---- the decision ---- */
 
-static bool is_supervised(const struct starter *s)
+static bool is_ours(const struct starter *s)
+{
+    return ge_is_ours(&s->job, s->spool) && !s->start.qrsh &&
+           !ge_spool_is_pe_task(s->spool);
+}
+
+/* Whether the job has a checkpoint or has ended, as far as that can be seen. */
+static bool has_past(const struct starter *s)
+{
+    struct err e = {0};
+    auto_store struct store *store = store_open_job(s->job.ckpt_dir, s->job.user,
+                                                    s->job.job, s->job.task, false, &e);
+    auto_free struct store_generation *list = NULL;
+    size_t n;
+    int status;
+
+    if (!store)
+        return s->job.restarted && e.kind != ERR_NOTHING;
+    return store_done_read(store, &status, NULL, &e) == 0 ||
+           store_list(store, &list, &n, &e) < 0 || n > 0;
+}
+
+/* A program that cannot be executed fails as it would without us. A job that has ended,
+ * or that goes on from a checkpoint, does not need it. */
+static bool cannot_start(const struct starter *s)
 {
     struct err ignored = {0};
 
-    return ge_is_ours(&s->job, s->spool) && !s->start.qrsh &&
-           !ge_spool_is_pe_task(s->spool) &&
-           ge_command_check(&s->command, &ignored) == 0;
+    return ge_command_check(&s->command, &ignored) < 0 && !has_past(s);
 }
 
-static int read_job(struct starter *s, int argc, char **argv, struct err *e)
+/* In our environment, but which job this is cannot be told: the user's name is not to
+ * be had, say. */
+static _Noreturn void run_unknown(struct starter *s, const struct err *why)
 {
-    struct err why = {0};
-    bool known = ge_job_read(&s->job, &why) == 0;
+    const char *restarted = getenv("RESTARTED");
 
-    if (!known && getenv("SGE_CKPT_ENV"))
-        tell(s, LOG_WARNING, "this job runs without checkpoints: %s", why.text);
-    if (!known)
-        s->job = (struct ge_job){.job_script = getenv("JOB_SCRIPT"),
+    if (restarted && strcmp(restarted, "0") != 0)
+        queue_again_later(s, why);
+    run_unsupervised(s, why);
+}
+
+/* Fills s->job when it can, and else what decides whether the job is ours. */
+static int read_job(struct starter *s, struct err *why)
+{
+    int result = ge_job_read(&s->job, why);
+
+    if (result < 0)
+        s->job = (struct ge_job){.ckpt_env = getenv("SGE_CKPT_ENV"),
+                                 .ckpt_dir = getenv("SGE_CKPT_DIR"),
+                                 .job_script = getenv("JOB_SCRIPT"),
                                  .spool_dir = getenv("SGE_JOB_SPOOL_DIR")};
-    if (s->job.spool_dir) {
-        err_clear(&why);
-        s->spool = ge_spool_read(s->job.spool_dir, &why);
-    }
+    return result;
+}
+
+static int read_command(struct starter *s, int argc, char **argv, struct err *e)
+{
+    struct err ignored = {0};
+
+    if (s->job.spool_dir)
+        s->spool = ge_spool_read(s->job.spool_dir, &ignored);
     ge_start_read(&s->start, &s->job, s->spool, argc, argv);
     return ge_command_make(&s->start, argc, argv, &s->command, e);
 }
@@ -355,12 +393,19 @@ static int read_job(struct starter *s, int argc, char **argv, struct err *e)
 int cmd_hook_starter(int argc, char **argv, struct err *e)
 {
     __attribute__((cleanup(starter_close))) struct starter s = {0};
+    struct err why = {0};
+    bool is_known;
 
     sigprocmask(SIG_SETMASK, NULL, &s.mask);
-    if (read_job(&s, argc, argv, e) < 0)
+    is_known = read_job(&s, &why) == 0;
+    if (read_command(&s, argc, argv, e) < 0)
         return -1;
     ge_start_clean_environment();
-    if (!is_supervised(&s))
+    if (!is_ours(&s))
+        become_job(&s);
+    if (!is_known)
+        run_unknown(&s, &why);
+    if (cannot_start(&s))
         become_job(&s);
     need_store(&s);
     look_for_end(&s);

@@ -128,7 +128,7 @@ static bool calls_us(const char *command)
 
 bool ge_is_ours(const struct ge_job *j, const struct ge_spool *s)
 {
-    if (!j->ckpt_env || !j->ckpt_dir)
+    if (!j->ckpt_env)
         return false;
     if (!s)
         return strncmp(j->ckpt_env, "qckpt", 5) == 0;

@@ -93,7 +93,18 @@ is "a supervised job runs" "$(supervised sh -c 'echo "<$1>"; exit 3' sh 'a b')" 
 ok "... and its end is recorded" test -e "$job_dir/done.json"
 output=$(supervised sh -c 'echo again')
 is "a rerun of a completed job has its status" "$? $output" "3 "
+output=$(supervised /no/such/program 2>&1)
+is "... also when its program is gone" "$? $output" "3 "
 rm -rf "$ckpt_dir"/*
+
+more=(JOB_ID=none)
+message=$(supervised echo x 2>&1)
+is "a new job of ours that cannot be told runs" "$? ${message##*$'\n'}" "0 x"
+ok "... and is told" grep -q "runs without checkpoints: JOB_ID is 'none'" <<<"$message"
+more=(JOB_ID=none RESTARTED=1 QCKPT_RETRY_DELAY=1)
+message=$(supervised echo x 2>&1)
+is "... a rerun of one is queued again" "$?" 99
+more=()
 
 config=("ckpt_command=/opt/other/checkpoint")
 is "somebody else's checkpoint environment is left alone" "$(supervised echo x)" x
@@ -164,6 +175,12 @@ for state in r ''; do
     fi
     wait $shepherd
 done
+
+ckpt=(SGE_CKPT_ENV=any)
+message=$(supervised echo x 2>&1)
+is "a checkpoint environment without ckpt_dir: the job runs" "$? ${message##*$'\n'}" "0 x"
+ok "... and is told" grep -q "runs without checkpoints: SGE_CKPT_DIR is not set" <<<"$message"
+ckpt=(SGE_CKPT_ENV=any "SGE_CKPT_DIR=$ckpt_dir")
 
 # ---- when supervision is impossible
 
