@@ -323,14 +323,21 @@ static int locate_syscall(struct freezer *z, struct frozen_process *p,
 static int leave_vdso(struct freezer *z, struct frozen_thread *t, uint64_t start,
                       uint64_t end)
 {
-    uint64_t all = ~0ull;
+    /* A step ends with a SIGTRAP that the kernel forces: it takes away the handler of
+     * a signal that is blocked or ignored (force_sig_info_to_task). */
+    const uint64_t trap = 1ull << (SIGTRAP - 1), others = ~trap;
+    struct proc_status s;
     int status;
 
     if (arch_get_regs(t->tid, &t->regs, z->e) < 0)
         return -1;
     if (arch_ip(&t->regs) < start || arch_ip(&t->regs) >= end)
         return 0;
-    if (ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(all), &all) < 0)
+    if (proc_status_read(t->tid, &s, z->e) < 0)
+        return -1;
+    if (s.sig_ignored & trap)
+        return 0;
+    if (ptrace(PTRACE_SETSIGMASK, t->tid, sizeof(others), &others) < 0)
         return err_sys(z->e, "block signals of thread %d", t->tid);
     for (int i = 0; i < VDSO_MAX_STEPS; i++) {
         if (ptrace(PTRACE_SINGLESTEP, t->tid, 0, 0) < 0)
