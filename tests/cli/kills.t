@@ -33,7 +33,8 @@ state() {
 # Whatever launch started has the mark in its environment: the front, the supervisor, the
 # sentinel and the job.
 nothing_left() {
-    ! grep -lzs "^MARK=$work$" /proc/[0-9]*/environ >left
+    grep -lzs "^MARK=$work$" /proc/[0-9]*/environ >left
+    [ ! -s left ]
 }
 
 launch run -d job --interval 1s -- bash counter
