@@ -654,6 +654,42 @@ static void a_pseudo_terminal_keeps_its_settings(void)
     run_twice(set_up_pty, check_pty);
 }
 
+/* By lines, with echo, and the master in packet mode. */
+static void set_up_canonical(void)
+{
+    int master, slave, on = 1;
+
+    if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
+        abort();
+    put(A, master);
+    put(B, slave);
+    say(A, "one\ntwo\n");
+    ioctl(A, TIOCPKT, &on);
+}
+
+static void check_canonical(int process)
+{
+    struct termios settings;
+    char status = 1, rest[64];
+    ssize_t n;
+
+    CHECK_STR(read_fd(B), "one\n");
+    CHECK_STR(read_fd(B), "two\n");
+    CHECK_INT(tcgetattr(B, &settings), 0);
+    CHECK_INT(settings.c_lflag & (ICANON | ECHO | ISIG), ICANON | ECHO | ISIG);
+    CHECK_INT(settings.c_oflag & OPOST, OPOST);
+    n = read(A, rest, sizeof(rest));
+    CHECK_INT(n, 1 + 10); /* a packet: its status and the echo of both lines */
+    status = rest[0];
+    CHECK_INT(status, TIOCPKT_DATA);
+    CHECK(n == 11 && memcmp(rest + 1, "one\r\ntwo\r\n", 10) == 0);
+}
+
+static void lines_for_a_terminal_stay_lines(void)
+{
+    run_twice(set_up_canonical, check_canonical);
+}
+
 /* ---- epoll ---- */
 
 static void watch(int epoll, int fd, uint32_t events, uint64_t data)
@@ -749,6 +785,7 @@ int main(void)
     RUN(udp_and_netlink_are_opened_again);
     RUN(a_packet_socket_is_refused);
     RUN(a_pseudo_terminal_keeps_its_settings);
+    RUN(lines_for_a_terminal_stay_lines);
     RUN(epoll_watches_what_it_watched);
     RUN(an_epoll_instance_may_be_shared);
     return tap_done();

@@ -88,24 +88,31 @@ static int take(int fd, struct files_queue *q, struct err *e)
     return 0;
 }
 
-/* Both descriptors are non-blocking. */
-static int give(int master, int slave, const struct pty *p, struct err *e)
+static int set(int master, int slave, const struct termios *settings, bool packet,
+               struct err *e)
 {
-    bool lines = p->settings.c_lflag & ICANON;
-    struct termios t = plain(&p->settings, lines);
-    int off = 0, packet = p->packet;
+    int value = packet;
 
-    if (p->for_master.n_messages == 0 && p->for_slave.n_messages == 0)
-        return 0;
-    if (tcsetattr(slave, TCSANOW, &t) < 0 || ioctl(master, TIOCPKT, &off) < 0)
-        return err_sys(e, "settings of a pseudo-terminal");
-    if (files_queue_fill(&p->for_master, slave, FILES_FILL_PIPE, e) < 0 ||
-        files_queue_fill(&p->for_slave, master, FILES_FILL_PIPE, e) < 0)
-        return -1;
-    if (tcsetattr(slave, TCSANOW, &p->settings) < 0 ||
-        ioctl(master, TIOCPKT, &packet) < 0)
+    if (tcsetattr(slave, TCSANOW, settings) < 0 || ioctl(master, TIOCPKT, &value) < 0)
         return err_sys(e, "settings of a pseudo-terminal");
     return 0;
+}
+
+/* Both descriptors are non-blocking. Whatever happens, the terminal is set as it was.
+ */
+static int give(int master, int slave, const struct pty *p, struct err *e)
+{
+    struct termios t = plain(&p->settings, p->settings.c_lflag & ICANON);
+    struct err ignored;
+    int status = set(master, slave, &t, false, e);
+
+    if (status == 0)
+        status = files_queue_fill(&p->for_master, slave, FILES_FILL_PIPE, e);
+    if (status == 0)
+        status = files_queue_fill(&p->for_slave, master, FILES_FILL_PIPE, e);
+    if (set(master, slave, &p->settings, p->packet, status < 0 ? &ignored : e) < 0)
+        return -1;
+    return status;
 }
 
 /* ---- saving ---- */
@@ -125,13 +132,17 @@ static bool has_slave(const struct files_save *s, uint32_t number)
 static int take_and_give(int master, int slave, struct pty *p, struct err *e)
 {
     struct termios raw = plain(&p->settings, false);
-    int off = 0;
+    struct err ignored;
+    int status = set(master, slave, &raw, false, e);
 
-    if (tcsetattr(slave, TCSANOW, &raw) < 0 || ioctl(master, TIOCPKT, &off) < 0)
-        return err_sys(e, "settings of a pseudo-terminal");
-    if (take(master, &p->for_master, e) < 0 || take(slave, &p->for_slave, e) < 0)
+    if (status == 0)
+        status = take(master, &p->for_master, e);
+    if (status == 0)
+        status = take(slave, &p->for_slave, e);
+    /* What was taken goes back also when that was not all. */
+    if (give(master, slave, p, status < 0 ? &ignored : e) < 0)
         return -1;
-    return give(master, slave, p, e);
+    return status;
 }
 
 /* What waits in the terminal of the master files[index]. A line that is being typed
