@@ -288,7 +288,7 @@ static int put_back(const struct image *img, const struct image_carried *c,
     if (!S_ISREG(st.st_mode) || is_written(img, c->path) ||
         (access(c->path, W_OK) == 0 && !is_script && !planted))
         return 0;
-    return cover_file(c->path, c->content.data, c->content.size, c->mode, e);
+    return cover_file(c, e);
 }
 
 int carry_put_back(const struct image *img, const struct native_restart *how,

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/scope.h"
+#include "image/image.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -116,7 +117,20 @@ int cover_directory(const char *path, struct err *e)
  * the moment in which its only file is bound elsewhere. */
 static const char staging[] = "/proc/fs";
 
-static int stage(const void *content, size_t size, unsigned mode, struct err *e)
+static int fill(int fd, const struct image_carried *file, struct err *e)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                      {.tv_sec = file->mtime_ns / 1000000000,
+                                       .tv_nsec = file->mtime_ns % 1000000000}};
+
+    if (io_write_all(fd, file->content.data, file->content.size, e) < 0)
+        return -1;
+    if (fchmod(fd, file->mode & 0777) < 0 || futimens(fd, times) < 0)
+        return err_sys(e, "set mode and time");
+    return 0;
+}
+
+static int stage(const struct image_carried *file, struct err *e)
 {
     char path[sizeof(staging) + sizeof("/file")];
     auto_fd int fd = -1;
@@ -125,28 +139,25 @@ static int stage(const void *content, size_t size, unsigned mode, struct err *e)
     fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_sys(e, "create %s", path);
-    if (io_write_all(fd, content, size, e) < 0)
-        return -1;
-    if (fchmod(fd, mode & 0777) < 0)
-        return err_sys(e, "chmod %s", path);
+    if (fill(fd, file, e) < 0)
+        return err_wrap(e, "%s", path);
     close(take_fd(&fd));
     fd = open(path, O_PATH | O_CLOEXEC);
     return fd < 0 ? err_sys(e, "open %s", path) : take_fd(&fd);
 }
 
-int cover_file(const char *path, const void *content, size_t size, unsigned mode,
-               struct err *e)
+int cover_file(const struct image_carried *file, struct err *e)
 {
     char from[64];
     int fd, rc = 0;
 
     if (mount("tmpfs", staging, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700") < 0)
         return err_sys(e, "mount a tmpfs on %s", staging);
-    fd = stage(content, size, mode, e);
+    fd = stage(file, e);
     if (fd >= 0) {
         snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
-        if (mount(from, path, NULL, MS_BIND, NULL) < 0)
-            rc = err_sys(e, "bind the saved copy over %s", path);
+        if (mount(from, file->path, NULL, MS_BIND, NULL) < 0)
+            rc = err_sys(e, "bind the saved copy over %s", file->path);
         close(fd);
     }
     if (umount2(staging, MNT_DETACH) < 0 && fd >= 0 && rc == 0)

@@ -13,8 +13,9 @@ struct err;
 /* Covers the directory `path`. */
 int cover_directory(const char *path, struct err *e);
 
-/* Puts a file with this content over the existing file `path`. */
-int cover_file(const char *path, const void *content, size_t size, unsigned mode,
-               struct err *e);
+struct image_carried;
+
+/* Puts the file over the existing one of its path, with its mode and time of change. */
+int cover_file(const struct image_carried *file, struct err *e);
 
 #endif

@@ -13,11 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 enum {
     CARRY_FILE_MAX = 1 << 20,   /* a file that nobody asked to carry */
+    CARRY_MAPPED_MAX = 8 << 20, /* the same, without which the job cannot restart */
     CARRY_TMPDIR_MAX = 1 << 30, /* all of TMPDIR */
     CARRY_DEPTH_MAX = 64,
 };
@@ -260,4 +262,47 @@ int carry_save(struct save *s, const char *tmpdir, struct err *e)
         return -1;
     return tmpdir && tmpdir[0] == '/' ? carry_tmpdir(&c, s->f->processes[0].pid, tmpdir)
                                       : 0;
+}
+
+/* ---- mapped files that another host has in another make ---- */
+
+static bool is_host_made(const struct image_vma *v)
+{
+    if (v->kind == IMAGE_VMA_FILE_SHARED && (v->prot & PROT_WRITE || v->file_writable))
+        return false;
+    return (v->kind == IMAGE_VMA_FILE_PRIVATE || v->kind == IMAGE_VMA_FILE_SHARED) &&
+           v->id.build_id_size == 0 && v->id.size <= CARRY_MAPPED_MAX;
+}
+
+static int carry_mapped(struct carrier *c, pid_t pid, const struct image_vma *v)
+{
+    char root[64];
+    auto_fd int top = -1, fd = -1;
+    struct stat st;
+
+    snprintf(root, sizeof(root), "/proc/%d/root", pid);
+    top = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (top >= 0)
+        fd = openat(top, v->path + 1, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    /* What cannot be taken along may still be the same on the next host. */
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        (uint64_t)st.st_size != v->id.size || is_everywhere(fd))
+        return 0;
+    c->budget = CARRY_MAPPED_MAX;
+    return carry_open(c, v->path, fd, &st);
+}
+
+int carry_save_mapped(struct save *s, struct err *e)
+{
+    struct carrier c = {.img = s->img, .e = e};
+
+    for (uint32_t i = 0; i < s->img->n_processes; i++) {
+        const struct image_process *p = &s->img->processes[i];
+
+        for (uint32_t k = 0; k < p->n_vmas; k++)
+            if (is_host_made(&p->vmas[k]) && !is_carried(c.img, p->vmas[k].path) &&
+                carry_mapped(&c, s->processes[i].source, &p->vmas[k]) < 0)
+                return -1;
+    }
+    return 0;
 }

@@ -449,6 +449,8 @@ struct checkpoint *checkpoint_begin(const struct native_root *root,
     if (rc == 0)
         rc = read_vm_flags(&c->s, e);
     if (rc == 0)
+        rc = carry_save_mapped(&c->s, e);
+    if (rc == 0)
         rc = start_writer(c, r, e);
     if (rc == 0)
         return c;
