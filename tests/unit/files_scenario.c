@@ -4,12 +4,13 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "native/files/files.h"
-#include "tap.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +24,7 @@ static struct shared {
     int n;
 } * shared;
 
+const bool *scenario_failed;
 static const struct scenario *current;
 static int my_number;
 
@@ -75,7 +77,7 @@ void scenario_stop(void)
     if (current->live)
         current->check(my_number);
     fflush(stdout);
-    _exit(tap_test_failed);
+    _exit(*scenario_failed);
 }
 
 static void start(const struct scenario *s)
@@ -183,7 +185,7 @@ static void be_process(const struct scenario *s, const struct files_restore *r, 
     raise(SIGSTOP);
     s->check(i);
     fflush(stdout);
-    _exit(tap_test_failed);
+    _exit(*scenario_failed);
 }
 
 static int run_processes(const struct scenario *s, struct files_restore *r)

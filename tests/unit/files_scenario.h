@@ -26,6 +26,10 @@ struct scenario {
     struct image *image; /* as it was saved */
 };
 
+/* Where the checks of the test program note a failure: tap.h has one in each file. To
+ * be set before anything else. */
+extern const bool *scenario_failed;
+
 /* In set_up: a further process of the job. As fork(2). The child must end its part of
  * set_up by scenario_stop. */
 pid_t scenario_fork(void);

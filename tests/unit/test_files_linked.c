@@ -770,6 +770,7 @@ static void an_epoll_instance_may_be_shared(void)
 
 int main(void)
 {
+    scenario_failed = &tap_test_failed;
     RUN(unix_pairs_keep_what_waits_in_them);
     RUN(a_unix_socket_whose_peer_is_gone_still_has_its_data);
     RUN(a_unix_server_listens_again_and_strangers_are_cut_off);

@@ -545,8 +545,27 @@ static void locks_are_taken_again(void)
     run_twice(set_up_locks, check_locks);
 }
 
+static void check_in_vain(int process)
+{
+    tap_test_failed = true; /* as CHECK does, in the restored process */
+}
+
+static void a_failing_check_fails_the_scenario(void)
+{
+    struct scenario s = {.set_up = set_up_names, .check = check_in_vain};
+    struct scenario live = {
+        .set_up = set_up_names, .check = check_in_vain, .live = true};
+
+    scenario_dir();
+    CHECK(!scenario_run(&s));
+    CHECK(!scenario_run(&live));
+    scenario_clean();
+}
+
 int main(void)
 {
+    scenario_failed = &tap_test_failed;
+    RUN(a_failing_check_fails_the_scenario);
     RUN(a_file_goes_on_where_it_was_and_loses_what_came_after);
     RUN(an_offset_shared_by_fork_is_shared_again);
     RUN(a_file_that_was_cut_meanwhile_is_an_error);

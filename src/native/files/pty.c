@@ -98,6 +98,31 @@ static int set(int master, int slave, const struct termios *settings, bool packe
     return 0;
 }
 
+/* Bytes that are written to the master are worked on by a kernel thread; under the
+ * settings of the job it would echo them. */
+static void wait_until_arrived(int slave, const struct files_queue *q)
+{
+    enum { STEPS = 200, STEP_MS = 1 };
+    struct pollfd p = {.fd = slave, .events = POLLIN};
+    int wanted = 0, waiting = 0, bytes = 0;
+
+    for (uint32_t i = 0; i < q->n_messages; i++) {
+        const char *data = q->messages[i].data;
+
+        for (size_t k = 0; k < q->messages[i].size; k++) {
+            bytes++;
+            if (data[k] == '\n')
+                wanted = bytes; /* by lines, only whole ones are counted */
+        }
+    }
+    for (int i = 0; i < STEPS; i++) {
+        poll(&p, 1, 0); /* waits for the thread when nothing can be read yet */
+        if (ioctl(slave, FIONREAD, &waiting) < 0 || waiting >= wanted)
+            return;
+        poll(NULL, 0, STEP_MS);
+    }
+}
+
 /* Both descriptors are non-blocking. Whatever happens, the terminal is set as it was.
  */
 static int give(int master, int slave, const struct pty *p, struct err *e)
@@ -110,6 +135,7 @@ static int give(int master, int slave, const struct pty *p, struct err *e)
         status = files_queue_fill(&p->for_master, slave, FILES_FILL_PIPE, e);
     if (status == 0)
         status = files_queue_fill(&p->for_slave, master, FILES_FILL_PIPE, e);
+    wait_until_arrived(slave, &p->for_slave);
     if (set(master, slave, &p->settings, p->packet, status < 0 ? &ignored : e) < 0)
         return -1;
     return status;
