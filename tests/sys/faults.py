@@ -17,7 +17,7 @@ import sysrun
 
 FAULT_SOURCES = ("engine", "image", "job", "native", "store")
 # Passed while the job ends. The points of a restart are tried by restoring.py.
-NOT_IN_A_CHECKPOINT = {"supervisor-done"}
+NOT_IN_A_CHECKPOINT = {"supervisor-done", "store.done"}
 # Passed in the process that writes: the checkpoint fails, the supervisor lives.
 IN_THE_WRITER = "writer-"
 # There is another way to do the same.
