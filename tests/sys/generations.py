@@ -5,6 +5,7 @@
 What the job did between its checkpoint and the kill is done again; nothing of it may be
 seen twice.
 """
+import os
 import random
 import time
 
@@ -15,7 +16,7 @@ ROUNDS = 3
 
 def kill_and_restart(victim):
     want = sysrun.undisturbed(victim)
-    rng = random.Random(victim.name)
+    rng = random.Random(victim.name + os.environ.get("SEED", ""))
     with sysrun.Job(sysrun.base(), victim, "generations") as job:
         job.run()
         job.wait_ready()

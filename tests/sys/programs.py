@@ -235,7 +235,7 @@ def kill_and_restart(program):
     if missing:
         raise sysrun.Skipped(f"{missing[0]} is not installed")
     want_out, want_files, took = undisturbed(program)
-    rng = random.Random(program.name)
+    rng = random.Random(program.name + os.environ.get("SEED", ""))
     restarts = 0
     with sysrun.Job(sysrun.base(), program, "programs") as job:
         program.prepare(job.work)

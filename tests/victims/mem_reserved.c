@@ -7,6 +7,8 @@
 
 #define TIB (1UL << 40)
 #define PAGE 4096UL
+/* An ordinary user can only read all of it. */
+#define SHARED (256UL << 20)
 
 static char *reserve(size_t size, int prot)
 {
@@ -38,7 +40,7 @@ int main(void)
     char *open = reserve(TIB, PROT_READ | PROT_WRITE);
     char *part = reserve(TIB, PROT_NONE);
     char *unforked = reserve(64UL << 30, PROT_READ | PROT_WRITE);
-    char *shared = mmap(NULL, 64UL << 30, PROT_READ | PROT_WRITE,
+    char *shared = mmap(NULL, SHARED, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     NEED(shared != MAP_FAILED);
@@ -47,12 +49,12 @@ int main(void)
     use(part + TIB / 2, 1 << 20, 2);
     NEED(madvise(unforked, 64UL << 30, MADV_DONTFORK) == 0);
     use(unforked, 64UL << 30, 3);
-    use(shared, 64UL << 30, 4);
+    use(shared, SHARED, 4);
     victim_wait();
     CHECK("open reservation", is_used(open, TIB, 1));
     CHECK("part of a closed one", is_used(part + TIB / 2, 1 << 20, 2));
     CHECK("MADV_DONTFORK", is_used(unforked, 64UL << 30, 3));
-    CHECK("shared", is_used(shared, 64UL << 30, 4));
+    CHECK("shared", is_used(shared, SHARED, 4));
     CHECK("a closed one can be opened",
           mprotect(closed + TIB, PAGE, PROT_READ | PROT_WRITE) == 0);
     closed[TIB] = 1;

@@ -348,6 +348,23 @@ static void make_object(struct image_vma *v)
     v->id = (struct image_file_id){0};
 }
 
+/* Without a descriptor all of it must be read through a mapping, and a hole that is
+ * read becomes a page: what is set aside must not fill this host's memory. */
+static int refuse_large(const struct save *s, uint32_t i, const struct files_mapping *m,
+                        uint32_t object, struct err *e)
+{
+    uint64_t half = (uint64_t)sysconf(_SC_PHYS_PAGES) / 2 * SAVE_PAGE_SIZE;
+
+    if (files_save_object_fd(s->files, object) >= 0 || m->end - m->start <= half)
+        return 0;
+    return err_set(
+        e, ERR_REFUSED,
+        "process %d shares %lu MiB of memory at %#lx, more than half of what "
+        "this host has: it cannot be copied while the job stands still",
+        save_pid(s, i), (unsigned long)((m->end - m->start) >> 20),
+        (unsigned long)m->start);
+}
+
 int collect_objects(struct save *s, uint32_t i, struct err *e)
 {
     struct image_process *p = &s->img->processes[i];
@@ -372,7 +389,8 @@ int collect_objects(struct save *s, uint32_t i, struct err *e)
         if (p->vmas[n].kind == IMAGE_VMA_FILE_SHARED && travels(s, &mapping))
             make_object(&p->vmas[n]);
         if (p->vmas[n].kind == IMAGE_VMA_OBJECT &&
-            files_save_object(s->files, &mapping, &p->vmas[n].object, e) < 0)
+            (files_save_object(s->files, &mapping, &p->vmas[n].object, e) < 0 ||
+             refuse_large(s, i, &mapping, p->vmas[n].object, e) < 0))
             return -1;
         n++;
     }
