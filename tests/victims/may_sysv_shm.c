@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * System V shared memory of two processes: refused, or carried as memory that is
- * shared. It is no longer a segment then: shmdt fails, and the id is gone.
+ * System V shared memory of two processes: refused, or carried whole. As mere shared
+ * memory, without its id, shmdt would fail.
  */
 #include <sys/ipc.h>
 #include <sys/shm.h>
@@ -34,7 +34,7 @@ int main(void)
     CHECK_INT("content", victim_differs(p, 1 << 20, 3), -1);
     p[0] = 'P';
     CHECK_INT("the child sees it", victim_waitpid(child), 0);
-    shmdt(p);
+    CHECK_INT("detach", shmdt(p), 0);
     CHECK("it is gone", shmctl(id, IPC_STAT, &ds) < 0);
     return victim_end();
 }

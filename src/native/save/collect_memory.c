@@ -39,6 +39,9 @@ static int refuse_mapping(const struct proc_map *m, int pid, struct err *e)
         {"/anon_hugepage", "huge pages (MAP_HUGETLB): use transparent ones"},
         {"/dev/hugepages/", "huge pages (hugetlbfs): use transparent ones"},
         {"[uprobes]", "set by a kernel tracer (uprobes): end the tracer"},
+        {"/SYSV",
+         "System V shared memory (shmget(2)), which would come back without its "
+         "id: use the POSIX kind (shm_open(3))"},
         {"socket:", "a socket's buffer (packet_mmap)"},
     };
 
