@@ -166,13 +166,16 @@ for way in $ways; do
     ok "no-interpreter, $way: waits for a person" wait_until 20 eval '[ "$(state $job)" = Eqw ]'
 done
 
-# qrsh needs a terminal to offer one: script(1) makes it.
+# qrsh needs a terminal to offer one: script(1) makes it. And it takes a job that ends at
+# once for one that never began.
+printf '#!/bin/sh\n%s/witness.py "$@"\nsleep 1\n' $jobs >"$local_jobs/slow.sh"
+chmod +x "$local_jobs/slow.sh"
 terminals=n
 [ "$(id -u)" -ne 0 ] || terminals="n y"
 for terminal in $terminals; do
     for queue in direct.q all.q; do
         command="timeout --foreground 20 $cell_source/cell -d $cell_dir as-user qrsh -q $queue \
-            -pty $terminal $jobs/witness.py 'two words' '' && echo status \$?"
+            -now n -pty $terminal $jobs/slow.sh 'two words' '' && echo status \$?"
         case $terminal in
         n) sh -c "$command" </dev/null ;;
         y) script -qec "$command" /dev/null < <(sleep 5) ;;
