@@ -259,7 +259,7 @@ static void probe(struct starter *s, const struct job_config *config)
 {
     struct err e = {0};
 
-    if (config->engine->probe(&e) < 0)
+    if (config->engine->probe(&config->engine_options, &e) < 0)
         tell(s, LOG_WARNING, "this host cannot checkpoint jobs: %s", e.text);
 }
 
@@ -295,6 +295,27 @@ static void end_with_shepherd(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+static bool has_generation_now(const struct starter *s)
+{
+    auto_free struct store_generation *list = NULL;
+    struct err ignored = {0};
+    size_t n = 0;
+
+    return store_list(s->store, &list, &n, &ignored) < 0 || n > 0;
+}
+
+/* The next run goes on from the last checkpoint. Without one it would fail again as
+ * this one did. */
+static _Noreturn void lost(struct starter *s, const struct engine *engine)
+{
+    struct err why = {0};
+
+    err_set(&why, ERR_FAILED, "the engine '%s' failed the job", engine->name);
+    if (!has_generation_now(s) || has_failed_often(s))
+        ask_for_a_person(s, &why);
+    queue_again_later(s, &why);
+}
+
 /* A checkpoint somebody stopped the job at (qckpt-migrate, or `qckpt checkpoint
  * --stop`) is one to continue from: Grid Engine queues the job again after a migration
  * whatever the status, and else because of this one. */
@@ -317,6 +338,8 @@ static _Noreturn void run_supervised(struct starter *s)
         break;
     case JOB_STOPPED:
         exit_with(GE_EXIT_REQUEUE);
+    case JOB_LOST:
+        lost(s, config.engine);
     case JOB_SUPERSEDED:
         superseded(s, LOG_WARNING, "a later run of this job has taken over");
     }

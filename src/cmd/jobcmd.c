@@ -40,6 +40,11 @@ int jobcmd_run(const struct job_config *config, struct err *e)
         job_exit_as(wait_status);
     case JOB_STOPPED:
         job_exit_as(W_EXITCODE(JOB_EXIT_STOPPED, 0));
+    case JOB_LOST:
+        return err_set(e, ERR_GONE,
+                       "the job was lost by its engine, see `qckpt show -d %s`; "
+                       "`qckpt restart -d %s` continues it from its last checkpoint",
+                       store_path(config->store), store_path(config->store));
     case JOB_SUPERSEDED:
         return err_set(e, ERR_FENCED, "the job in %s was taken over by a later run",
                        store_path(config->store));

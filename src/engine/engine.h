@@ -25,13 +25,25 @@ struct err;
 /* One running job under an engine; opaque, made by launch or restart. */
 struct engine_job;
 
+/* What sites and users say about engines; NULL: nothing. Not owned. */
+struct engine_options {
+    const char *dmtcp_prefix;    /* DMTCP's programs are in its bin/ */
+    const char *dmtcp_plugins;   /* absolute paths, separated by colons */
+    const char *dmtcp_arguments; /* of dmtcp_launch, separated by blanks */
+    const char *hosts_file;      /* PE_HOSTFILE of a job that runs on several hosts */
+};
+
 /* How a job is started. Nothing is copied: it must live until launch returns. */
 struct engine_launch {
     const char *path;  /* the program: absolute, or looked up in PATH by execvpe(3) */
     char *const *argv; /* argv[0] as the job shall see it */
     char *const *envp;
-    int stdio[3];  /* become descriptors 0, 1, 2 of the job */
-    bool take_tty; /* stdio[0] becomes the job's controlling terminal */
+    const struct engine_options *options;
+    const char *workdir;    /* for engines with needs_workdir */
+    const char *tmpdir;     /* the job's TMPDIR, or NULL */
+    const char *job_script; /* the node-local file that the job is read from, or NULL */
+    int stdio[3];           /* become descriptors 0, 1, 2 of the job */
+    bool take_tty;          /* stdio[0] becomes the job's controlling terminal */
     /* The job's signals: the supervisor itself blocks all and ignores none. Every
      * signal not in `ignored` gets its default action. */
     sigset_t mask, ignored;
@@ -39,6 +51,8 @@ struct engine_launch {
 
 /* What a restart needs besides the image. */
 struct engine_restart {
+    const struct engine_options *options;
+    const char *workdir; /* for engines with needs_workdir */
     int stdio[3];
     const char *tmpdir;     /* this run's TMPDIR, or NULL */
     const char *job_script; /* this run's copy of the job script, or NULL */
@@ -60,8 +74,9 @@ struct engine_request {
     enum engine_compress {
         ENGINE_COMPRESS_AUTO,
         ENGINE_COMPRESS_NONE,
-        ENGINE_COMPRESS_ZSTD
-    } compress;
+        ENGINE_COMPRESS_ZSTD,
+        ENGINE_COMPRESS_GZIP
+    } compress; /* an engine that has not this one takes its own */
 };
 
 /* What a checkpoint was. */
@@ -78,12 +93,28 @@ struct engine_progress {
     uint64_t bytes, total_bytes;
 };
 
+/* What has become of a job's root process. */
+enum engine_end {
+    ENGINE_RUNS,
+    ENGINE_ENDED, /* by itself, or by a signal from somebody */
+    ENGINE_LOST,  /* the engine failed it: what it did since its checkpoint is lost, and
+                   * its status means nothing */
+};
+
 struct engine {
     const char *name; /* "native", "dmtcp" */
 
+    /* It drives other programs, which need a directory with a name: private to this
+     * run, empty, on the file system of the generations, removed after close. */
+    bool needs_workdir;
+
+    /* The job stands still until `finish`: meanwhile it must be sent no signal, nor be
+     * stopped or continued. */
+    bool stands_while_writing;
+
     /* Whether this engine can save and restart jobs here. On failure `e` says what is
      * missing and which sysctl, package or profile provides it. */
-    int (*probe)(struct err *e);
+    int (*probe)(const struct engine_options *options, struct err *e);
 
     /* Starts the job. The result is owned by the caller, who ends it with `close`. A
      * program that cannot be executed is ERR_SYS with execve's errno in e->sys. */
@@ -113,9 +144,9 @@ struct engine {
     /* After begin with stop, once: kills the job at its image, or lets it run on. */
     void (*end)(struct engine_job *j, bool kill_job);
 
-    /* To be called on SIGCHLD. Collects children; true when the job's root process has
-     * ended, its wait status in *status. Descendants may still run (see `kill`). */
-    bool (*reap)(struct engine_job *j, int *status);
+    /* To be called on SIGCHLD. Collects children. When the job's root process has ended
+     * its wait status is in *status; descendants may still run (see `kill`). */
+    enum engine_end (*reap)(struct engine_job *j, int *status);
 
     /* The process that runs the job's root, as the caller sees it: for killpg-like
      * signals. `signal_group` sends to the root's process group, as a shepherd would.

@@ -115,6 +115,7 @@ static int native_begin(struct engine_job *j, const struct engine_request *r,
         [ENGINE_COMPRESS_AUTO] = WRITER_COMPRESS_AUTO,
         [ENGINE_COMPRESS_NONE] = WRITER_COMPRESS_NONE,
         [ENGINE_COMPRESS_ZSTD] = WRITER_COMPRESS_ZSTD,
+        [ENGINE_COMPRESS_GZIP] = WRITER_COMPRESS_ZSTD,
     };
     const struct checkpoint_request request = {
         .dirfd = r->dirfd,
@@ -251,7 +252,7 @@ static void reap_restarted(struct engine_job *j)
     }
 }
 
-static bool native_reap(struct engine_job *j, int *status)
+static enum engine_end native_reap(struct engine_job *j, int *status)
 {
     freeze_late_release(&j->memory.late);
     if (!j->has_ended) {
@@ -261,7 +262,7 @@ static bool native_reap(struct engine_job *j, int *status)
             reap_bare(j);
     }
     *status = j->status;
-    return j->has_ended;
+    return j->has_ended ? ENGINE_ENDED : ENGINE_RUNS;
 }
 
 static int native_signal_group(struct engine_job *j, int signo)
@@ -317,9 +318,14 @@ static void native_kill(struct engine_job *j)
     }
 }
 
+static int native_engine_probe(const struct engine_options *options, struct err *e)
+{
+    return native_probe(e);
+}
+
 const struct engine engine_native = {
     .name = "native",
-    .probe = native_probe,
+    .probe = native_engine_probe,
     .launch = native_engine_launch,
     .restart = native_engine_restart,
     .begin = native_begin,

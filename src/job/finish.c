@@ -130,3 +130,17 @@ void supervisor_job_ended(struct supervisor *s, int wait_status)
     s->job = NULL;
     supervisor_over(s, JOB_ENDED, wait_status);
 }
+
+void supervisor_job_lost(struct supervisor *s)
+{
+    struct err why = {0};
+
+    supervisor_kill_job(s);
+    event_log(&s->events, LOG_ERROR, "lost", NULL,
+              "the engine '%s' failed the job, which was killed: it can go on from its "
+              "last checkpoint",
+              s->engine->name);
+    err_set(&why, ERR_GONE, "the engine failed the job");
+    saving_abandon(&s->saving, &why);
+    supervisor_over(s, JOB_LOST, 0);
+}

@@ -26,6 +26,7 @@ struct store;
 struct job_config {
     struct store *store; /* the job's directory */
     const struct engine *engine;
+    struct engine_options engine_options;
 
     /* The command; needed only when it may be launched. */
     const char *path; /* looked up in PATH when it has no '/' */
@@ -68,6 +69,7 @@ enum job_outcome {
     JOB_ENDED,      /* by itself, now or in an earlier run (completion record) */
     JOB_STOPPED,    /* at a checkpoint somebody asked for with `stop` */
     JOB_SUPERSEDED, /* a later run of the same job has taken over */
+    JOB_LOST,       /* the engine failed it: it can go on from its last checkpoint */
 };
 
 /* Runs the job to its end. The calling process becomes the front: it must be

@@ -7,6 +7,7 @@
 #include "store/store.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +28,15 @@ static const struct engine *engine_of(const struct job_config *config, const cha
     return engine_find(name, e);
 }
 
+static int make_workdir(const struct job_config *config, const struct events *events,
+                        const struct engine *engine, char path[PATH_MAX], struct err *e)
+{
+    path[0] = '\0';
+    return engine->needs_workdir
+               ? store_workdir_make(config->store, events->epoch, path, PATH_MAX, e)
+               : 0;
+}
+
 /* People at a terminal wonder after a second. */
 static void tell_if_long(const struct job_config *config, const struct store_meta *meta)
 {
@@ -37,10 +47,14 @@ static void tell_if_long(const struct job_config *config, const struct store_met
                 str_bytes(meta->bytes, bytes));
 }
 
-static int restart_one(const struct job_config *config, const struct ladder_gate *gate,
-                       uint64_t generation, struct ladder_result *result, struct err *e)
+static int restart_one(const struct job_config *config, struct events *events,
+                       const struct ladder_gate *gate, uint64_t generation,
+                       struct ladder_result *result, struct err *e)
 {
-    const struct engine_restart how = {.stdio = {0, 1, 2},
+    char workdir[PATH_MAX];
+    const struct engine_restart how = {.options = &config->engine_options,
+                                       .workdir = workdir,
+                                       .stdio = {0, 1, 2},
                                        .tmpdir = config->tmpdir,
                                        .job_script = config->job_script,
                                        .may_commit = gate->may_commit,
@@ -55,7 +69,7 @@ static int restart_one(const struct job_config *config, const struct ladder_gate
         store_generation_open(config->store, generation, NULL, &dirfd, e) < 0)
         return -1;
     engine = engine_of(config, meta.engine, e);
-    if (!engine)
+    if (!engine || make_workdir(config, events, engine, workdir, e) < 0)
         return -1;
     tell_if_long(config, &meta);
     job = engine->restart(dirfd, &how, e);
@@ -80,7 +94,7 @@ static int restart_exact(const struct job_config *config, struct events *events,
                          const struct ladder_gate *gate, struct ladder_result *result,
                          struct err *e)
 {
-    if (restart_one(config, gate, config->generation, result, e) == 0)
+    if (restart_one(config, events, gate, config->generation, result, e) == 0)
         return 0;
     log_failure(events, config->generation, e);
     return err_wrap(e, "generation %" PRIu64, config->generation);
@@ -103,7 +117,7 @@ int ladder_restart(const struct job_config *config, struct events *events,
         uint64_t generation = list[count].generation;
 
         err_clear(e);
-        if (restart_one(config, gate, generation, result, e) == 0)
+        if (restart_one(config, events, gate, generation, result, e) == 0)
             return 0;
         if (gate->may_commit(gate->arg, &closed) < 0) {
             *e = closed;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,7 +137,7 @@ static void warn_of_engine(struct supervisor *s)
 {
     struct err e = {0};
 
-    if (s->engine->probe(&e) < 0)
+    if (s->engine->probe(&s->config->engine_options, &e) < 0)
         event_log(&s->events, LOG_WARNING, "warning", NULL,
                   "checkpoints will not be possible: %s", e.text);
 }
@@ -156,9 +157,14 @@ static void not_executable(struct supervisor *s, const struct err *e)
 static int launch_job(struct supervisor *s, struct err *e)
 {
     const struct job_config *c = s->config;
+    char workdir[PATH_MAX] = "";
     const struct engine_launch how = {.path = c->path,
                                       .argv = c->argv,
                                       .envp = c->envp,
+                                      .options = &c->engine_options,
+                                      .workdir = workdir,
+                                      .tmpdir = c->tmpdir,
+                                      .job_script = c->job_script,
                                       .stdio = {0, 1, 2},
                                       .take_tty = s->args->take_tty,
                                       .mask = s->args->inherited.mask,
@@ -166,6 +172,9 @@ static int launch_job(struct supervisor *s, struct err *e)
 
     write_record(s);
     warn_of_engine(s);
+    if (s->engine->needs_workdir &&
+        store_workdir_make(c->store, s->events.epoch, workdir, sizeof(workdir), e) < 0)
+        return -1;
     if (may_start(s, e) < 0)
         return -1;
     s->job = s->engine->launch(&how, e);

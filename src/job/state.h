@@ -63,4 +63,7 @@ void supervisor_front_died(struct supervisor *s);
 /* The job's root process has ended. */
 void supervisor_job_ended(struct supervisor *s, int wait_status);
 
+/* The engine failed the job: what is left of it is killed. */
+void supervisor_job_lost(struct supervisor *s);
+
 #endif

@@ -21,7 +21,7 @@
 /* From begin with stop until the image is durable nothing may reach the job. */
 static bool stands_at_image(const struct supervisor *s)
 {
-    return s->saving.is_active && s->saving.stop;
+    return s->saving.is_active && (s->saving.stop || s->engine->stands_while_writing);
 }
 
 static void set_suspended(struct supervisor *s, bool suspended)
@@ -84,7 +84,7 @@ static void relay_signals(struct supervisor *s)
             relay(s, (int)info.ssi_signo);
 }
 
-/* The job did not stop at its image after all and runs on. */
+/* The job did not stop at its image, or not for ever, and runs on. */
 static void catch_up(struct supervisor *s)
 {
     for (int signo = 1; signo < NSIG; signo++)
@@ -100,8 +100,16 @@ static void look_at_children(struct supervisor *s)
     int status;
 
     look_at_sentinel(s);
-    if (s->engine->reap(s->job, &status))
+    switch (s->engine->reap(s->job, &status)) {
+    case ENGINE_RUNS:
+        return;
+    case ENGINE_ENDED:
         supervisor_job_ended(s, status);
+        return;
+    case ENGINE_LOST:
+        supervisor_job_lost(s);
+        return;
+    }
 }
 
 static void take_news(struct supervisor *s, enum saving_news news)
@@ -136,7 +144,7 @@ static void save(struct supervisor *s, bool stop)
     if (suspended)
         s->engine->stop_all(s->job, false);
     news = saving_begin(&s->saving, stop);
-    if (suspended && news == SAVING_GOES_ON && !stop)
+    if (suspended && news == SAVING_GOES_ON && !stands_at_image(s))
         s->engine->stop_all(s->job, true);
     take_news(s, news);
 }
@@ -351,6 +359,7 @@ _Noreturn void supervisor_run(const struct supervisor_args *args)
         turn_away(&s);
     if (s.sentinel > 0)
         sentinel_end(s.sentinel);
+    store_workdir_remove(args->config->store);
     send(args->link, &s.report, sizeof(s.report), MSG_NOSIGNAL);
     /* A front that was stopped with the job has to run to end. */
     if (s.suspended)

@@ -30,7 +30,8 @@ int store_discard(int dirfd, const char *name, uint64_t epoch, struct err *e)
     return 0;
 }
 
-static int sweep_dir(int dirfd, uint64_t epoch, uint64_t before, struct err *e)
+static int sweep_dir(int dirfd, const char *work, uint64_t epoch, uint64_t before,
+                     struct err *e)
 {
     auto_names struct store_names names = {0};
 
@@ -39,7 +40,7 @@ static int sweep_dir(int dirfd, uint64_t epoch, uint64_t before, struct err *e)
     for (size_t i = 0; i < names.n; i++) {
         uint64_t owner = store_temp_epoch(names.v[i]);
 
-        if (owner > 0 && owner < before &&
+        if (owner > 0 && owner < before && strcmp(names.v[i], work) != 0 &&
             store_discard(dirfd, names.v[i], epoch, e) < 0)
             return -1;
     }
@@ -52,8 +53,8 @@ int store_sweep(struct store *s, uint64_t epoch, uint64_t before, struct err *e)
 
     if (gen < 0 && e->kind != ERR_NOTHING)
         return -1;
-    if (sweep_dir(s->dir, epoch, before, e) < 0 ||
-        (gen >= 0 && sweep_dir(gen, epoch, before, e) < 0))
+    if (sweep_dir(s->dir, s->work, epoch, before, e) < 0 ||
+        (gen >= 0 && sweep_dir(gen, "", epoch, before, e) < 0))
         return err_wrap(e, "%s", s->path);
     return 0;
 }

@@ -97,6 +97,17 @@ int store_epoch_current(struct store *s, struct store_epoch *current, struct err
  * when the directory has been removed. Epoch 0 stands for "no run ever began". */
 int store_epoch_check(struct store *s, uint64_t epoch, struct err *e);
 
+/* ---- a run's own directory ---- */
+
+/*
+ * Makes a directory for this run alone, on the file system of the generations, and says
+ * its absolute path; one that was made before is removed. Whoever takes the next epoch
+ * removes what is left of it.
+ */
+int store_workdir_make(struct store *s, uint64_t epoch, char *path, size_t size,
+                       struct err *e);
+void store_workdir_remove(struct store *s);
+
 /* ---- generations ---- */
 
 /* What a manifest says about a generation. Text is UTF-8 without control characters

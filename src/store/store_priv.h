@@ -23,8 +23,9 @@ struct store {
     char name[STORE_NAME_SIZE]; /* of `dir` in `parent` */
     char user[STORE_NAME_SIZE]; /* of `parent` in `top` */
     char path[PATH_MAX];
-    struct store_epoch taken;  /* the run that began with this store; epoch 0: none */
-    struct store_epoch before; /* who held the highest claim then; epoch 0: nobody */
+    char work[STORE_NAME_SIZE]; /* this run's own directory; empty: none */
+    struct store_epoch taken;   /* the run that began with this store; epoch 0: none */
+    struct store_epoch before;  /* who held the highest claim then; epoch 0: nobody */
     unsigned keep, log_lost;
     bool log_torn; /* the last line has no end: begin the next with one */
 };
@@ -133,7 +134,8 @@ void store_spare_name(uint64_t epoch, char out[STORE_NAME_SIZE]);
  * cannot be removed is no error once it is out of the way. */
 int store_discard(int dirfd, const char *name, uint64_t epoch, struct err *e);
 
-/* Removes what epochs before `before` had under construction. */
+/* Removes what epochs before `before` had under construction, but not the directory
+ * that this run works in. */
 int store_sweep(struct store *s, uint64_t epoch, uint64_t before, struct err *e);
 
 #endif

@@ -28,7 +28,7 @@ struct engine_job {
     size_t command_size;
 };
 
-static int probe(struct err *e)
+static int probe(const struct engine_options *options, struct err *e)
 {
     return 0;
 }
@@ -198,7 +198,7 @@ static void end(struct engine_job *j, bool kill_job)
         let_run(j, true);
 }
 
-static bool reap(struct engine_job *j, int *status)
+static enum engine_end reap(struct engine_job *j, int *status)
 {
     int result;
     pid_t pid;
@@ -207,9 +207,12 @@ static bool reap(struct engine_job *j, int *status)
         if (pid == j->root) {
             j->has_ended = true;
             *status = result;
-            return true;
+            if (file_engine_faults.lost_status != 0 &&
+                result == W_EXITCODE(file_engine_faults.lost_status, 0))
+                return ENGINE_LOST;
+            return ENGINE_ENDED;
         }
-    return false;
+    return ENGINE_RUNS;
 }
 
 static int signal_group(struct engine_job *j, int signo)

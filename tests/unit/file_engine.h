@@ -19,6 +19,7 @@ struct file_engine_faults {
     bool restart_corrupt;  /* restart: ERR_CORRUPT, for the newest state seen first */
     bool restart_hopeless; /* restart: ERR_FAILED */
     unsigned restart_ms;   /* a restart takes this long until it commits */
+    int lost_status;       /* a job that exits so was lost by the engine */
 };
 extern struct file_engine_faults file_engine_faults;
 

@@ -2,6 +2,7 @@
 #include "store_fixture.h"
 
 #include <jansson.h>
+#include <limits.h>
 
 static void a_generation_is_published_and_read_back(void)
 {
@@ -251,6 +252,34 @@ static void a_log_that_cannot_be_written_is_counted(void)
     fixture_drop(&f);
 }
 
+static int make_workdir(struct fixture *f, char *path, struct err *e)
+{
+    return store_workdir_make(f->s, f->epoch, path, PATH_MAX, e);
+}
+
+static void a_run_works_in_its_own_directory_until_the_next(void)
+{
+    char first[PATH_MAX], second[PATH_MAX];
+    struct fixture f = fixture_make();
+    struct err e = {0};
+
+    CHECK_INT(make_workdir(&f, first, &e), 0);
+    CHECK_INT(make_workdir(&f, second, &e), 0);
+    CHECK(second[0] == '/' && access(first, F_OK) < 0 && access(second, W_OK) == 0);
+    CHECK_INT(fixture_publish(f.s, f.epoch, NULL, &e), 0); /* sweeps */
+    CHECK(access(second, W_OK) == 0);
+    store_workdir_remove(f.s);
+    CHECK(access(second, F_OK) < 0);
+    CHECK_INT(make_workdir(&f, first, &e), 0);
+    CHECK_INT(store_epoch_take(f.s, "beta", 2, "", &f.epoch, &e), 0);
+    CHECK_INT(make_workdir(&f, second, &e), 0);
+    CHECK(access(first, F_OK) < 0 && access(second, W_OK) == 0);
+    f.epoch--;
+    CHECK_INT(make_workdir(&f, first, &e), -1);
+    CHECK_INT(e.kind, ERR_FENCED);
+    fixture_drop(&f);
+}
+
 static void removing_leaves_nothing_of_the_job(void)
 {
     struct fixture f = fixture_make();
@@ -304,6 +333,7 @@ int main(void)
     RUN(the_record_of_the_job_is_kept);
     RUN(an_event_is_one_line);
     RUN(a_log_that_cannot_be_written_is_counted);
+    RUN(a_run_works_in_its_own_directory_until_the_next);
     RUN(removing_leaves_nothing_of_the_job);
     RUN(removing_keeps_what_is_not_the_stores);
     return tap_done();

@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { PATIENCE_MS = 10000, NOT_STARTED = 200, SUPERSEDED = 201 };
+enum { PATIENCE_MS = 10000, NOT_STARTED = 200, SUPERSEDED = 201, LOST = 202 };
 
 /* Counts in "state", a line a number, up to the number in "last"; then exits with 5. */
 static const char counter[] =
@@ -134,6 +134,8 @@ static pid_t front(const char *script)
     }
     if (outcome == JOB_SUPERSEDED)
         _exit(SUPERSEDED);
+    if (outcome == JOB_LOST)
+        _exit(LOST);
     job_exit_as(outcome == JOB_STOPPED ? W_EXITCODE(JOB_EXIT_STOPPED, 0) : status);
 }
 
@@ -392,6 +394,28 @@ static void signals_wait_while_the_job_stands_at_its_image(void)
     CHECK_INT(end_of(asker), W_EXITCODE(1, 0));
     CHECK(wait_for("signals", "usr1"));
     CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
+}
+
+/* Neither is it done, nor does anything of it live on. */
+static void a_job_that_its_engine_loses_goes_on_from_its_checkpoint(void)
+{
+    struct job_checkpoint result;
+    int status;
+    pid_t pid;
+
+    fresh();
+    file_engine_faults.lost_status = 55;
+    pid = front("[ -e again ] && exit 7; sleep 60 & echo $! >child; "
+                "echo 1 >>state; while [ ! -e go ]; do sleep 0.01; done; exit 55");
+    CHECK(wait_for("state", "1\n"));
+    CHECK(ask(false, &result));
+    put("go", "");
+    CHECK_INT(end_of(pid), W_EXITCODE(LOST, 0));
+    CHECK(kill((pid_t)strtol(get("child"), NULL, 10), 0) < 0);
+    CHECK_INT(store_done_read(store, &status, NULL, &e), -1);
+    CHECK_INT(e.kind, ERR_NOTHING);
+    put("again", "");
+    CHECK_INT(run("false"), W_EXITCODE(7, 0));
 }
 
 static void the_interval_makes_checkpoints(void)
@@ -788,6 +812,7 @@ int main(void)
     RUN(a_stop_that_fails_lets_the_job_run_on);
     RUN(requests_that_come_meanwhile_follow);
     RUN(signals_wait_while_the_job_stands_at_its_image);
+    RUN(a_job_that_its_engine_loses_goes_on_from_its_checkpoint);
     RUN(the_interval_makes_checkpoints);
     RUN(signals_reach_the_job);
     RUN(an_ignored_signal_stays_ignored);
