@@ -2,10 +2,10 @@
 #include "engine/engine_native.h"
 
 #include "base/err.h"
+#include "base/proc.h"
 #include "base/scope.h"
 #include "native/memory/writer.h"
 #include "native/native.h"
-#include "native/proc.h"
 #include "native/save/checkpoint.h"
 
 #include <errno.h>

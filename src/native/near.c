@@ -2,7 +2,7 @@
 #include "native/near.h"
 
 #include "base/err.h"
-#include "native/proc.h"
+#include "base/proc.h"
 
 #include <string.h>
 

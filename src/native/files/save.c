@@ -5,10 +5,10 @@
  */
 #include "base/err.h"
 #include "base/io.h"
+#include "base/proc.h"
 #include "base/scope.h"
 #include "native/files/kind.h"
 #include "native/files/recognise.h"
-#include "native/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,9 +2,9 @@
 #include "native/restore/remap.h"
 
 #include "base/err.h"
+#include "base/proc.h"
 #include "base/scope.h"
 #include "image/image.h"
-#include "native/proc.h"
 #include "native/restore/setup.h"
 
 #include <errno.h>

@@ -2,8 +2,8 @@
 #include "native/restore/stopped.h"
 
 #include "base/err.h"
+#include "base/proc.h"
 #include "image/image.h"
-#include "native/proc.h"
 #include "native/restore/threads.h"
 
 #include <errno.h>

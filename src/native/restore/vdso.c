@@ -3,10 +3,10 @@
 
 #include "base/err.h"
 #include "base/fault.h"
+#include "base/proc.h"
 #include "base/scope.h"
 #include "image/image.h"
 #include "native/inject.h"
-#include "native/proc.h"
 
 #include <elf.h>
 #include <errno.h>

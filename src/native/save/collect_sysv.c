@@ -5,8 +5,8 @@
  * that it uses one, but the kernel remembers who did last.
  */
 #include "base/err.h"
+#include "base/proc.h"
 #include "base/scope.h"
-#include "native/proc.h"
 #include "native/save/save.h"
 
 #include <errno.h>

@@ -10,10 +10,10 @@
 #ifndef NATIVE_SAVE_FREEZE_H
 #define NATIVE_SAVE_FREEZE_H
 
+#include "base/proc.h"
 #include "base/scope.h"
 #include "native/arch/arch.h"
 #include "native/inject.h"
-#include "native/proc.h"
 
 #include <stdbool.h>
 #include <stdint.h>

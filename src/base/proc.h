@@ -5,8 +5,8 @@
  * Pids given to these functions are as this program sees them. A process that is gone
  * meanwhile is ERR_GONE.
  */
-#ifndef NATIVE_PROC_H
-#define NATIVE_PROC_H
+#ifndef BASE_PROC_H
+#define BASE_PROC_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "native/proc.h"
+#include "base/proc.h"
 
 #include "base/err.h"
 #include "base/io.h"
