@@ -25,6 +25,12 @@ def reasons(path):
             re.findall(r"^ok (\d+) - (.*?) # SKIP *(.*)$", text, re.M)}
 
 
+def script_reason(case):
+    """Why a whole script was skipped: it ran no test, and its output is kept here."""
+    match = re.search(r"^1\.\.0 # SKIP *(.*)$", case.findtext("system-out") or "", re.M)
+    return match.group(1) if match else None
+
+
 def main():
     count = {"passed": 0, "failed": 0, "skipped": 0}
     for path in sys.argv[1:]:
@@ -37,7 +43,8 @@ def main():
                 print(f"failed: {name}")
             elif skipped is not None:
                 count["skipped"] += 1
-                print(f"skipped: {name}: {why.get(case.get('name'), 'no reason given')}")
+                reason = why.get(case.get("name")) or script_reason(case) or "no reason given"
+                print(f"skipped: {name}: {reason}")
             else:
                 count["passed"] += 1
     print(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")

@@ -9,6 +9,9 @@
 #   ...
 #   done_testing
 #
+# Each script runs once for each engine (QCKPT_TEST_ENGINE=native|dmtcp), with the same
+# checks: what an engine does in its own way is said below, under "The engine".
+#
 # The job's output is $shared/NAME.out. Before the first migration `reference NAME
 # COMMAND...` starts the same command by itself; `continued NAME...` waits for it and
 # compares.
@@ -17,10 +20,70 @@ set -u
 cell_source=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$cell_source/../lib/tap.sh"
 cell_build=${BUILD:?the build directory}
-cell_dir=$cell_build/tests/cell/$(basename "$0" .t).cell
+cell_engine=${QCKPT_TEST_ENGINE:-native}
+cell_dir=$cell_build/tests/cell/$(basename "$0" .t)-$cell_engine.cell
 shared=$cell_dir/srv/shared
-ckpt=$cell_dir/srv/ckpt
 work=$cell_dir/test
+
+### The engine ##################################################################
+
+# The checkpoint environment, its ckpt_dir, the starter_method, how a job finds the
+# engine, and how the cell does.
+case $cell_engine in
+native)
+    ckpt_name=qckpt
+    ckpt=$cell_dir/srv/ckpt
+    starter=/srv/prefix/libexec/qckpt/qckpt-starter
+    engine_options=()
+    cell_options=()
+    ;;
+dmtcp)
+    # As the README of the original scripts says (enable-dmtcp.sh).
+    ckpt_name=dmtcp
+    ckpt=$cell_dir/srv/nfs/dmtcp
+    starter=/srv/ge/util/dmtcp_starter
+    engine_options=(-v QCKPT_DMTCP_PREFIX=/srv/dmtcp)
+    cell_options=(--dmtcp "${QCKPT_DMTCP_PREFIX-}")
+    ;;
+*) bail_out "QCKPT_TEST_ENGINE=$cell_engine: native or dmtcp" ;;
+esac
+is_dmtcp() {
+    [ $cell_engine = dmtcp ]
+}
+
+# engine_of JOB: the engine its directory names.
+engine_of() {
+    sed -n 's/.*"engine": *"\([^"]*\)".*/\1/p' "$(store "$1")/job.json"
+}
+
+# unsaveable: the arguments of the test program `threads` with which it cannot be saved,
+# after its name; unsaveable_why: what the refusal must say. The native engine refuses a
+# seccomp filter; DMTCP has no hold on a static program.
+if is_dmtcp; then
+    unsaveable=(/srv/shared/jobs/threads-static)
+    unsaveable_why=threads-static
+    # It proves the room first, instead of finding none while it writes.
+    no_room_event=checkpoint-refused
+else
+    unsaveable=(/srv/shared/jobs/threads -r)
+    unsaveable_why=seccomp
+    no_room_event=checkpoint-failed
+fi
+
+# pattern_of SEED: for pgrep -f, the program `threads -s SEED`. What DMTCP restarted has
+# no arguments any more, only a name; do not ask where there may be two.
+pattern_of() {
+    is_dmtcp && echo "threads -s $1|DMTCP:threads" || echo "threads -s $1"
+}
+
+# Takes out of what witness.py prints under an engine what the engine adds by its nature:
+# DMTCP has variables, an empty LD_PRELOAD, and three descriptors of its own. Exactly
+# these: one more is a fault.
+without_engine() {
+    is_dmtcp || { cat && return; }
+    sed -e '/^env DMTCP_/d' -e '/^env LD_PRELOAD $/d' \
+        -e '/^more descriptors /{s/ 3$/ 0/;s/ 4$/ 1/}'
+}
 
 # No command of the cell takes longer, and a test must not hang on one that does.
 cell() {
@@ -29,13 +92,16 @@ cell() {
 
 cell_begin() {
     local reason
+    if is_dmtcp && ! [ -x "${QCKPT_DMTCP_PREFIX:+$QCKPT_DMTCP_PREFIX/bin/dmtcp_launch}" ]; then
+        skip_all dmtcp "DMTCP is not here: set QCKPT_DMTCP_PREFIX to its prefix"
+    fi
     reason=$(cell check 2>&1) || skip_all cell "$reason"
     trap cell_end EXIT
     trap 'exit 1' INT TERM HUP
-    cell up "$cell_build" | sed 's/^/# /'
+    cell up "${cell_options[@]}" "$cell_build" | sed 's/^/# /'
     [ "${PIPESTATUS[0]}" -eq 0 ] || bail_out "the cell does not come up"
     mkdir -p "$work"/{log,reference} "$shared/jobs"
-    cp "$cell_source"/jobs/*.{sh,py} "$cell_build"/tests/cell/threads "$shared/jobs/"
+    cp "$cell_source"/jobs/*.{sh,py} "$cell_build"/tests/cell/threads{,-static} "$shared/jobs/"
     chmod -R a+rX "$shared/jobs"
 }
 
@@ -67,11 +133,16 @@ submit() {
     cell as-user qsub -terse -N "$name" -j y -o "/srv/shared/$name.out" "$@" | sed 's/[.:].*//'
 }
 
-# With the checkpoint environment.
+# With the checkpoint environment, or another one.
 submit_ckpt() {
     local name=$1
     shift
-    submit "$name" -ckpt qckpt "$@"
+    submit_in "$ckpt_name" "$name" "$@"
+}
+submit_in() {
+    local environment=$1 name=$2
+    shift 2
+    submit "$name" -ckpt "$environment" "${engine_options[@]}" "$@"
 }
 
 declare -A reference_pid=()

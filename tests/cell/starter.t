@@ -16,7 +16,6 @@ make_queue() {
         -e 's|^starter_method.*|starter_method $2|' \
         -e 's/^shell_start_mode.*/shell_start_mode $3/' >/tmp/$1 && qconf -Aq /tmp/$1"
 }
-starter=/srv/prefix/libexec/qckpt/qckpt-starter
 {
     make_queue direct.q NONE unix_behavior
     make_queue stdin.q $starter script_from_stdin
@@ -113,12 +112,12 @@ submissions() {
     for name in "${form_names[@]}"; do
         for way in $ways; do
             options= input=/dev/null command=${form_command[$name]}
-            [ $way != ckpt ] || options="-ckpt qckpt"
+            [ $way != ckpt ] || options="-ckpt $ckpt_name"
             case $command in
             "\\< "*) input=$jobs/${command#* } command= ;;
             esac
             # shellcheck disable=SC2016
-            echo "echo $name.$way \$(qsub -terse -N f-$name-$way -j y $options \
+            echo "echo $name.$way \$(qsub -terse -N f-$name-$way -j y ${engine_options[*]} $options \
                 -o '/srv/shared/$name.$way.\$TASK_ID' \
                 -q $(queue_of "${form_queue[$name]}" $way) $command <$input 2>&1)"
         done
@@ -152,8 +151,10 @@ output_of() {
 sleep 1.5
 cell as-user qstat >"$work/qstat"
 for name in "${form_names[@]}"; do
+    is "$name, starter: output" "$(output_of "$name.starter")" "$(output_of "$name.direct")"
+    is "$name, ckpt: output" "$(output_of "$name.ckpt" | without_engine)" \
+        "$(output_of "$name.direct")"
     for way in starter ckpt; do
-        is "$name, $way: output" "$(output_of "$name.$way")" "$(output_of "$name.direct")"
         is "$name, $way: end" "$(end_of "${id[$name.$way]}")" "$(end_of "${id[$name.direct]}")"
     done
 done
@@ -162,7 +163,7 @@ done
 # starter cannot say so, but the job must not be lost: the error state, both times.
 for way in $ways; do
     job=$(submit "no-interpreter.$way" -q "$(queue_of all $way)" \
-        $([ $way != ckpt ] || echo "-ckpt qckpt") $jobs/no-interpreter)
+        $([ $way != ckpt ] || echo "-ckpt $ckpt_name ${engine_options[*]}") $jobs/no-interpreter)
     ok "no-interpreter, $way: waits for a person" wait_until 20 eval '[ "$(state $job)" = Eqw ]'
 done
 

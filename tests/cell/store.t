@@ -31,19 +31,19 @@ flip() {
         dd of="$file" bs=1 seek=$((size / 2)) conv=notrunc status=none
 }
 
-cell as-manager sh -c "qconf -sckpt qckpt | sed -e 's/^ckpt_name.*/ckpt_name small/' \
+cell as-manager sh -c "qconf -sckpt $ckpt_name | sed -e 's/^ckpt_name.*/ckpt_name $ckpt_name-small/' \
     -e 's|^ckpt_dir.*|ckpt_dir /srv/small|' >/tmp/small && qconf -Ackpt /tmp/small &&
-    qconf -aattr queue ckpt_list small all.q" >"$work/small.log" 2>&1 ||
+    qconf -aattr queue ckpt_list $ckpt_name-small all.q" >"$work/small.log" 2>&1 ||
     diag "$(cat "$work/small.log")"
 
 reference full $jobs/threads -s 21 -n 50 -g 20
 reference flipped $jobs/threads -s 22 -n 50
-reference refused $jobs/threads -s 23 -r
+reference refused "${unsaveable[@]}" -s 23
 reference plain $jobs/threads -s 24
 
-full=$(submit full -ckpt small -v QCKPT_INTERVAL=2 -b y $jobs/threads -s 21 -n 50 -g 20)
+full=$(submit_in $ckpt_name-small full -v QCKPT_INTERVAL=2 -b y $jobs/threads -s 21 -n 50 -g 20)
 flipped=$(submit_ckpt flipped -v QCKPT_INTERVAL=2 -b y $jobs/threads -s 22 -n 50)
-refused=$(submit_ckpt refused -b y $jobs/threads -s 23 -r)
+refused=$(submit_ckpt refused -b y "${unsaveable[@]}" -s 23)
 plain=$(submit plain -b y $jobs/threads -s 24)
 deleted=$(submit_ckpt deleted -v QCKPT_INTERVAL=1 -b y $jobs/threads -s 25 -n 500)
 
@@ -54,7 +54,7 @@ ok "plain is stopped" wait_until 10 eval '[ "$(state "$plain")" = s ]'
 ok "refused runs" steps refused 8
 cell as-user qmod -sj "$refused" >/dev/null
 ok "refused says why" wait_until 20 has_event "$refused" checkpoint-refused
-ok "and names it" eval 'events "$refused" checkpoint-refused | grep -i seccomp'
+ok "and names it" eval 'events "$refused" checkpoint-refused | grep -i $unsaveable_why'
 
 ok "flipped has two checkpoints" wait_until 30 has_generations "$flipped" 2
 cell as-user qhold "$flipped" >/dev/null
@@ -78,8 +78,8 @@ ok "its processes too" wait_until 10 eval '[ -z "$(processes "threads -s 25")" ]
 ok "and its directory" wait_until 10 eval '! [ -e "$(store "$deleted")" ]'
 
 ok "full has a checkpoint" small "$full" checkpoint
-ok "then there is no room" wait_until 30 small "$full" checkpoint-failed
-ok "and it says so" eval 'small "$full" checkpoint-failed | grep "No space left"'
+ok "then there is no room" wait_until 30 small "$full" $no_room_event
+ok "and it says so" eval 'small "$full" $no_room_event | grep "No space left"'
 ok "the checkpoint before is still there" eval '[ -n "$(small_generations "$full")" ]'
 # The migration fails like the others; the job must go on, and not be run again.
 cell as-user qmod -sj "$full" >/dev/null

@@ -23,7 +23,7 @@ id[wrapped]=$(submit_ckpt wrapped $jobs/wrapped.sh)
 id[pipeline]=$(submit_ckpt pipeline $jobs/pipeline.sh)
 id[python]=$(submit_ckpt python $jobs/python.py)
 # shellcheck disable=SC2016
-id[array]=$(cell as-user qsub -terse -N array -ckpt qckpt -t 1-3 -j y \
+id[array]=$(cell as-user qsub -terse -N array -ckpt $ckpt_name "${engine_options[@]}" -t 1-3 -j y \
     -o '/srv/shared/array.$TASK_ID.out' $jobs/array.sh | sed 's/[.:].*//')
 
 for name in threads binary wrapped pipeline python array.2; do
@@ -32,6 +32,7 @@ for name in threads binary wrapped pipeline python array.2; do
 done
 for name in threads binary wrapped pipeline python; do
     ok "$name is restarted from its checkpoint" wait_until 30 has_event "${id[$name]}" restarted
+    is "$name has the engine under test" "$(engine_of "${id[$name]}")" $cell_engine
 done
 ok "array.2 is restarted from its checkpoint" wait_until 30 has_event "${id[array]}.2" restarted
 for task in 1 3; do
