@@ -42,7 +42,7 @@ static int check_object(const struct image_object *o, uint32_t index, struct err
 {
     bool file = o->kind == IMAGE_OBJECT_DELETED || o->kind == IMAGE_OBJECT_SHM;
 
-    if (o->kind < IMAGE_OBJECT_ANON || o->kind > IMAGE_OBJECT_SYSV)
+    if (o->kind < IMAGE_OBJECT_ANON || o->kind > IMAGE_OBJECT_SHM)
         return err_set(e, ERR_CORRUPT, "object %u: unknown kind %u", index, o->kind);
     if (o->size > INT64_MAX || (o->mode & ~07777U))
         return err_set(e, ERR_CORRUPT, "object %u: impossible size or mode", index);

@@ -105,7 +105,6 @@ enum image_object_kind {
     IMAGE_OBJECT_MEMFD,
     IMAGE_OBJECT_DELETED, /* a file that was unlinked; `path` is where it was */
     IMAGE_OBJECT_SHM,     /* a node-local file that travels: /dev/shm/NAME, `path` */
-    IMAGE_OBJECT_SYSV,    /* SysV shared memory, mapped only */
 };
 
 struct image_object {

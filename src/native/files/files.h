@@ -46,7 +46,7 @@ struct files_mapping {
     pid_t host_pid;
     dev_t dev; /* makedev of what maps says */
     ino_t ino;
-    const char *path; /* "/dev/zero", "/memfd:x", "/SYSV00000000", "/dev/shm/x"... */
+    const char *path; /* "/dev/zero", "/memfd:x", "/dev/shm/x"... */
     bool deleted;
     uint64_t start, end, offset;
 };

@@ -32,8 +32,6 @@ static uint32_t kind_of_path(const char *path, bool deleted)
         return IMAGE_OBJECT_MEMFD;
     if (strncmp(path, "/dev/zero", 9) == 0)
         return IMAGE_OBJECT_ANON;
-    if (strncmp(path, "/SYSV", 5) == 0)
-        return IMAGE_OBJECT_SYSV;
     return deleted ? IMAGE_OBJECT_DELETED : IMAGE_OBJECT_SHM;
 }
 
@@ -228,7 +226,7 @@ int files_object_check(const struct image_object *o, uint32_t object, struct err
 {
     bool named = o->kind == IMAGE_OBJECT_DELETED || o->kind == IMAGE_OBJECT_SHM;
 
-    if (o->kind < IMAGE_OBJECT_ANON || o->kind > IMAGE_OBJECT_SYSV)
+    if (o->kind < IMAGE_OBJECT_ANON || o->kind > IMAGE_OBJECT_SHM)
         return err_set(e, ERR_CORRUPT, "object %u is of kind %u, which does not exist",
                        object, o->kind);
     if (o->size > INT64_MAX || o->mode > 07777)

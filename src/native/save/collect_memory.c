@@ -70,8 +70,7 @@ static bool is_object(const struct proc_map *m)
 {
     return m->shared &&
            (m->deleted || m->inode == 0 || starts_with(m->path, "/dev/zero") ||
-            starts_with(m->path, "/memfd:") || starts_with(m->path, "/SYSV") ||
-            starts_with(m->path, "/dev/shm/"));
+            starts_with(m->path, "/memfd:") || starts_with(m->path, "/dev/shm/"));
 }
 
 static enum image_vma_kind kind_of(const struct proc_map *m)
