@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The programs that Grid Engine calls. Each is `qckpt` under another name; main
- * dispatches on the last part of argv[0].
+ * dispatches on the last part of argv[0] and leaves that part in argv[0]: it is how a
+ * hook calls itself in messages.
  *
  * They return as every command does: 0, or -1 and `e`, whose kind decides the exit
  * status.

@@ -22,7 +22,7 @@ int cmd_hook_checkpoint(int argc, char **argv, struct err *e)
     auto_hook struct hook h;
     char how[HOOK_TEXT_SIZE] = "";
 
-    if (hook_open(&h, "qckpt-checkpoint", argc, argv, e) < 0) {
+    if (hook_open(&h, argc, argv, e) < 0) {
         hook_not_opened(&h, e);
         return -1;
     }

@@ -195,7 +195,7 @@ int cmd_hook_clean(int argc, char **argv, struct err *e)
 {
     auto_hook struct hook h;
 
-    if (hook_open(&h, "qckpt-clean", argc, argv, e) < 0) {
+    if (hook_open(&h, argc, argv, e) < 0) {
         if (e->kind == ERR_NOTHING)
             return 0;
         hook_not_opened(&h, e);

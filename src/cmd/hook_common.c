@@ -50,19 +50,20 @@ static int find_job(struct hook *h, int argc, char **argv, struct err *e)
     return h->store ? 0 : -1;
 }
 
-int hook_open(struct hook *h, const char *name, int argc, char **argv, struct err *e)
+int hook_open(struct hook *h, int argc, char **argv, struct err *e)
 {
     struct store_epoch run;
     struct err ignored = {0};
 
-    *h = (struct hook){.name = name};
+    *h = (struct hook){.name = argv[0]};
     if (find_job(h, argc, argv, e) < 0)
         return -1;
     if (h->pe_task)
         return 0;
     if (store_epoch_current(h->store, &run, &ignored) == 0)
         h->epoch = run.epoch;
-    hook_log(h, LOG_INFO, "hook-began", "%s began as process %d", name, (int)getpid());
+    hook_log(h, LOG_INFO, "hook-began", "%s began as process %d", h->name,
+             (int)getpid());
     return 0;
 }
 

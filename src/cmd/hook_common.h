@@ -19,7 +19,7 @@
 struct err;
 
 struct hook {
-    const char *name; /* "qckpt-migrate" */
+    const char *name; /* as it was called: "qckpt-migrate", "dmtcp_migrate" */
     struct ge_job job;
     bool pe_task;   /* a task of a parallel job: it has no checkpoint of its own */
     char host[256]; /* this host as Grid Engine calls it; empty: not known */
@@ -32,7 +32,7 @@ struct hook {
  * hook began. ERR_NOTHING: the job has no directory. The caller ends `h` with
  * hook_close in either case.
  */
-int hook_open(struct hook *h, const char *name, int argc, char **argv, struct err *e);
+int hook_open(struct hook *h, int argc, char **argv, struct err *e);
 void hook_close(struct hook *h);
 #define auto_hook __attribute__((cleanup(hook_close)))
 
@@ -61,8 +61,8 @@ int hook_seconds(const char *variable, unsigned missing, unsigned *seconds,
 /* Begins, in the background, to remove what ended jobs of this user have left in
  * ckpt_dir: directories of jobs that Grid Engine no longer knows, unchanged for
  * QCKPT_SWEEP_AGE (default 7 days, "never" for never). At most once an hour. It is no
- * child of the caller. */
-void hook_sweep_start(const struct ge_job *job);
+ * child of the caller, whose `name` it has in the event log. */
+void hook_sweep_start(const struct ge_job *job, const char *name);
 
 /* Removes the user's directory when only the note of the last sweep is in it. */
 void hook_sweep_forget(const struct ge_job *job);

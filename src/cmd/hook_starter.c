@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char name[] = "qckpt-starter";
+static const char *name; /* as the starter was called */
 
 enum {
     RETRY_DELAY_S = 30,   /* before GE_EXIT_REQUEUE: Grid Engine has no delay */
@@ -328,7 +328,7 @@ static _Noreturn void run_supervised(struct starter *s)
 
     configure(s, &config);
     probe(s, &config);
-    hook_sweep_start(&s->job);
+    hook_sweep_start(&s->job, name);
     s->was_front = true;
     end_with_shepherd();
     if (job_run(&config, &status, &outcome, &e) < 0)
@@ -419,6 +419,7 @@ int cmd_hook_starter(int argc, char **argv, struct err *e)
     struct err why = {0};
     bool is_known;
 
+    name = argv[0];
     sigprocmask(SIG_SETMASK, NULL, &s.mask);
     is_known = read_job(&s, &why) == 0;
     if (read_command(&s, argc, argv, e) < 0)

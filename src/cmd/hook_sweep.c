@@ -32,6 +32,7 @@ static const char stamp[] = ".swept";
 
 struct sweep {
     const struct ge_job *self;
+    const char *name;
     int user_dir;
     time_t now, age_s;
     struct ge_jobs *jobs; /* asked for when the first candidate is found */
@@ -112,7 +113,7 @@ static void remove_job(struct sweep *s, const char *job, const char *task)
         return;
     err_clear(&e);
     store_log(
-        store, LOG_INFO, "qckpt-starter", run.epoch, "removed", NULL,
+        store, LOG_INFO, s->name, run.epoch, "removed", NULL,
         "checkpoints are removed by job %s: Grid Engine does not know the job any "
         "more",
         s->self->job);
@@ -217,10 +218,10 @@ static _Noreturn void run_detached(struct sweep *s)
     _exit(0);
 }
 
-void hook_sweep_start(const struct ge_job *job)
+void hook_sweep_start(const struct ge_job *job, const char *name)
 {
     __attribute__((cleanup(sweep_close))) struct sweep s = {
-        .self = job, .user_dir = -1, .now = time(NULL)};
+        .self = job, .name = name, .user_dir = -1, .now = time(NULL)};
     pid_t child;
 
     if (read_age(&s.age_s) < 0)

@@ -21,7 +21,13 @@ static const struct {
 } hooks[] = {{"qckpt-starter", cmd_hook_starter},
              {"qckpt-checkpoint", cmd_hook_checkpoint},
              {"qckpt-migrate", cmd_hook_migrate},
-             {"qckpt-clean", cmd_hook_clean}};
+             {"qckpt-clean", cmd_hook_clean},
+             /* The names of gridengine_dmtcp, for sites that are configured for it. */
+             {"dmtcp_starter", cmd_hook_starter},
+             {"dmtcp_checkpoint", cmd_hook_checkpoint},
+             {"dmtcp_migrate", cmd_hook_migrate},
+             {"dmtcp_migrate_cpu", cmd_hook_migrate},
+             {"dmtcp_cleanup", cmd_hook_clean}};
 
 enum {
     N_COMMANDS = sizeof(commands) / sizeof(commands[0]),
@@ -136,35 +142,39 @@ static int run_qckpt(int argc, char **argv, struct err *e)
 }
 
 /* Grid Engine puts a '-' before the name when it wants a login shell. */
-static const char *own_name(const char *argv0)
+static char *own_name(char *argv0)
 {
-    const char *slash = strrchr(argv0, '/');
-    const char *name = slash ? slash + 1 : argv0;
+    char *slash = strrchr(argv0, '/');
+    char *name = slash ? slash + 1 : argv0;
 
     return *name == '-' ? name + 1 : name;
 }
 
-static int dispatch(int argc, char **argv, struct err *e)
+/* *name is what the program calls itself in messages. */
+static int dispatch(int argc, char **argv, const char **name, struct err *e)
 {
-    const char *name = argc > 0 ? own_name(argv[0]) : "";
+    char *own = argc > 0 ? own_name(argv[0]) : NULL;
 
-    for (int i = 0; i < N_HOOKS; i++)
-        if (strcmp(hooks[i].name, name) == 0)
+    for (int i = 0; own && i < N_HOOKS; i++)
+        if (strcmp(hooks[i].name, own) == 0) {
+            *name = argv[0] = own;
             return hooks[i].run(argc, argv, e);
+        }
     return run_qckpt(argc, argv, e);
 }
 
 int main(int argc, char **argv)
 {
     const char *level = getenv("QCKPT_LOG");
+    const char *name = "qckpt";
     struct err e = {0};
 
     if (level && strcmp(level, "debug") == 0)
         log_set_level(LOG_DEBUG);
-    if (open_standard_files(&e) == 0 && dispatch(argc, argv, &e) == 0 &&
+    if (open_standard_files(&e) == 0 && dispatch(argc, argv, &name, &e) == 0 &&
         finish_output(&e) == 0)
         return 0;
     fflush(stdout);
-    fprintf(stderr, "qckpt: %s\n", e.text);
+    fprintf(stderr, "%s: %s\n", name, e.text);
     return err_exit_status(e.kind);
 }

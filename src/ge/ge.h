@@ -73,7 +73,9 @@ bool ge_spool_flag(const struct ge_spool *s, const char *key);
 bool ge_spool_is_pe_task(const struct ge_spool *s);
 
 /* Whether the job's checkpoint environment calls our hooks: one of its commands is a
- * qckpt-... . Without a spool, whether the environment is called qckpt... . */
+ * qckpt-... , or has exactly one of the names dmtcp_checkpoint, dmtcp_migrate,
+ * dmtcp_migrate_cpu and dmtcp_cleanup. Without a spool, whether the environment's own
+ * name has qckpt or dmtcp in it. */
 bool ge_is_ours(const struct ge_job *j, const struct ge_spool *s);
 
 /* ---- how Grid Engine would have started the job ---- */

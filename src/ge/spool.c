@@ -105,25 +105,53 @@ bool ge_spool_is_pe_task(const struct ge_spool *s)
     return id && strcasecmp(id, "none") != 0 && strcmp(id, "(null)") != 0;
 }
 
+/* The last part of the first word's path. */
+static size_t program_name(const char *command, const char **name)
+{
+    size_t length = strcspn(command, " \t");
+
+    *name = command;
+    for (size_t i = 0; i < length; i++)
+        if (command[i] == '/')
+            *name = command + i + 1;
+    return (size_t)(command + length - *name);
+}
+
 /* Whether one of the words is a program whose name begins with "qckpt-". A site may
  * have put a wrapper before it. */
-static bool calls_us(const char *command)
+static bool names_qckpt(const char *command)
 {
-    const char *word = command;
+    while (*command) {
+        const char *name;
+        size_t length = program_name(command, &name);
 
-    while (word && *word) {
-        size_t length = strcspn(word, " \t");
-        const char *name = word;
-
-        for (size_t i = 0; i < length; i++)
-            if (word[i] == '/')
-                name = word + i + 1;
-        if (strncmp(name, "qckpt-", 6) == 0)
+        if (length > 6 && strncmp(name, "qckpt-", 6) == 0)
             return true;
-        word += length;
-        word += strspn(word, " \t");
+        command = name + length;
+        command += strspn(command, " \t");
     }
     return false;
+}
+
+/* Whether the program has exactly one of the names that gridengine_dmtcp gave to its
+ * commands. As an argument they say nothing: DMTCP had a dmtcp_checkpoint of its own.
+ */
+static bool is_dmtcp_name(const char *command)
+{
+    static const char *const names[] = {"dmtcp_checkpoint", "dmtcp_migrate",
+                                        "dmtcp_migrate_cpu", "dmtcp_cleanup"};
+    const char *name;
+    size_t length = program_name(command, &name);
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strlen(names[i]) == length && strncmp(name, names[i], length) == 0)
+            return true;
+    return false;
+}
+
+static bool calls_us(const char *command)
+{
+    return command && (names_qckpt(command) || is_dmtcp_name(command));
 }
 
 bool ge_is_ours(const struct ge_job *j, const struct ge_spool *s)
@@ -131,7 +159,7 @@ bool ge_is_ours(const struct ge_job *j, const struct ge_spool *s)
     if (!j->ckpt_env)
         return false;
     if (!s)
-        return strncmp(j->ckpt_env, "qckpt", 5) == 0;
+        return strstr(j->ckpt_env, "qckpt") || strstr(j->ckpt_env, "dmtcp");
     return calls_us(ge_spool_get(s, "ckpt_command")) ||
            calls_us(ge_spool_get(s, "ckpt_migr_command")) ||
            calls_us(ge_spool_get(s, "ckpt_clean_command"));

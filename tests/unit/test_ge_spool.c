@@ -81,10 +81,28 @@ static void an_environment_is_ours_by_its_commands(void)
     CHECK(!ours(NULL, sample));
 }
 
+static void the_names_of_gridengine_dmtcp_are_ours(void)
+{
+    CHECK(ours("x", "ckpt_command=/usr/share/gridengine/util/dmtcp_checkpoint\n"));
+    CHECK(ours("x", "ckpt_migr_command=/u/dmtcp_migrate $job_id\n"));
+    CHECK(ours("x", "ckpt_migr_command=/u/dmtcp_migrate_cpu\t$job_id\n"));
+    CHECK(ours("x", "ckpt_clean_command=dmtcp_cleanup\n"));
+    CHECK(!ours("dmtcp", "ckpt_command=/u/dmtcp_launch\n"));
+    CHECK(!ours("dmtcp", "ckpt_command=/u/dmtcp_checkpoint2\n"));
+    CHECK(!ours("dmtcp", "ckpt_command=/u/my_dmtcp_checkpoint\n"));
+    CHECK(!ours("dmtcp", "ckpt_command=/u/dmtcp_migrate/other\n"));
+    CHECK(!ours("dmtcp", "ckpt_command=/u/other dmtcp_checkpoint\n"));
+    CHECK(!ours("dmtcp", "ckpt_command=/u/dmtcp_starter\n"));
+    CHECK(!ours("x", "ckpt_command=/u/qckpt-\n"));
+}
+
 static void without_a_spool_the_name_decides(void)
 {
     CHECK(ours("qckpt", NULL));
     CHECK(ours("qckpt_cpu", NULL));
+    CHECK(ours("long-qckpt", NULL));
+    CHECK(ours("dmtcp", NULL));
+    CHECK(ours("my_dmtcp_cpu", NULL));
     CHECK(!ours("blcr", NULL));
     CHECK(!ours(NULL, NULL));
 }
@@ -125,6 +143,7 @@ int main(void)
     RUN(of_a_repeated_key_the_first_counts);
     RUN(a_task_of_a_parallel_job_is_recognised);
     RUN(an_environment_is_ours_by_its_commands);
+    RUN(the_names_of_gridengine_dmtcp_are_ours);
     RUN(without_a_spool_the_name_decides);
     RUN(junk_does_no_harm);
     RUN(a_missing_directory_is_named);
