@@ -45,6 +45,7 @@ struct starter {
     bool has_generation;
     uint64_t last_epoch; /* the run that made the newest generation */
     bool was_front;      /* job_run has been called */
+    struct engine_choice choice;
 };
 
 static void starter_close(struct starter *s)
@@ -52,6 +53,11 @@ static void starter_close(struct starter *s)
     ge_spool_free(s->spool);
     ge_command_free(&s->command);
     store_close(s->store);
+}
+
+static void tell_stderr(enum log_level level, const char *text)
+{
+    fprintf(stderr, "%s: %s: %s\n", name, log_level_name(level), text);
 }
 
 /* On the job's stderr, and in its event log when there is one. */
@@ -64,7 +70,7 @@ tell(struct starter *s, enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    fprintf(stderr, "%s: %s: %s\n", name, log_level_name(level), text);
+    tell_stderr(level, text);
     if (s->store)
         store_log(s->store, level, name, 0, "warning", NULL, "%s", text);
 }
@@ -255,12 +261,21 @@ static void configure(struct starter *s, struct job_config *config)
         tell(s, LOG_WARNING, "%s; the default is taken", e.text);
 }
 
-static void probe(struct starter *s, const struct job_config *config)
+/* A job that has a generation goes on with the engine that made it, or not here. A new
+ * one never gets another engine than was asked for: it runs without checkpoints rather,
+ * which the supervisor writes into its event log and its record. */
+static void choose_engine(struct starter *s, struct job_config *config)
 {
-    struct err e = {0};
+    char text[sizeof(s->choice.why) + 64];
 
-    if (config->engine->probe(&config->engine_options, &e) < 0)
-        tell(s, LOG_WARNING, "this host cannot checkpoint jobs: %s", e.text);
+    if (s->has_generation)
+        return;
+    job_choose_engine(config, s->job.ckpt_env, &s->choice);
+    if (config->no_checkpoints) {
+        snprintf(text, sizeof(text), "this job runs without checkpoints: %s",
+                 config->no_checkpoints);
+        tell_stderr(LOG_WARNING, text);
+    }
 }
 
 /* Grid Engine does not wait for this run any more. But a host that was cut off reports
@@ -306,11 +321,11 @@ static bool has_generation_now(const struct starter *s)
 
 /* The next run goes on from the last checkpoint. Without one it would fail again as
  * this one did. */
-static _Noreturn void lost(struct starter *s, const struct engine *engine)
+static _Noreturn void lost(struct starter *s)
 {
     struct err why = {0};
 
-    err_set(&why, ERR_FAILED, "the engine '%s' failed the job", engine->name);
+    err_set(&why, ERR_FAILED, "its engine failed the job");
     if (!has_generation_now(s) || has_failed_often(s))
         ask_for_a_person(s, &why);
     queue_again_later(s, &why);
@@ -327,7 +342,7 @@ static _Noreturn void run_supervised(struct starter *s)
     int status;
 
     configure(s, &config);
-    probe(s, &config);
+    choose_engine(s, &config);
     hook_sweep_start(&s->job, name);
     s->was_front = true;
     end_with_shepherd();
@@ -339,7 +354,7 @@ static _Noreturn void run_supervised(struct starter *s)
     case JOB_STOPPED:
         exit_with(GE_EXIT_REQUEUE);
     case JOB_LOST:
-        lost(s, config.engine);
+        lost(s);
     case JOB_SUPERSEDED:
         superseded(s, LOG_WARNING, "a later run of this job has taken over");
     }

@@ -11,6 +11,8 @@ static const char *directory = CMD_DEFAULT_DIR;
 static unsigned interval_s;
 static uint64_t keep;
 static struct opt_list names;
+static const char *engine;
+static struct engine_choice choice;
 
 static const struct opt options[] = {
     {'d', "directory", "DIR", OPT_STRING, &directory,
@@ -18,6 +20,8 @@ static const struct opt options[] = {
     {0, "interval", "TIME", OPT_SECONDS, &interval_s,
      "checkpoint every TIME: 90, 90s, 10m, 2h"},
     {0, "keep", "N", OPT_NUMBER, &keep, "keep the last N checkpoints (2)"},
+    {0, "engine", "NAME", OPT_STRING, &engine,
+     "what saves the job: native, dmtcp, or auto, the first that can (auto)"},
     {0, "name", "KEY=VALUE", OPT_LIST, &names, "note about the job, for `qckpt show`"},
     {0}};
 
@@ -43,6 +47,20 @@ static int end_names(struct err *e)
     return 0;
 }
 
+/* Who asks for an engine wants that one or to know; else a job that cannot be saved
+ * runs all the same, and says so. */
+static int choose_engine(struct job_config *config, struct err *e)
+{
+    if (engine && job_check_engine_name(engine, e) < 0)
+        return err_wrap(e, "--engine");
+    if (engine)
+        config->engine_name = engine;
+    if (job_choose_engine(config, NULL, &choice) && config->no_checkpoints)
+        return err_set(e, ERR_FAILED, "nothing was started: engine %s",
+                       config->no_checkpoints);
+    return 0;
+}
+
 static int run(int count, char **words, struct err *e)
 {
     auto_store struct store *store = NULL;
@@ -53,7 +71,8 @@ static int run(int count, char **words, struct err *e)
                        "run: the command is missing: "
                        "qckpt run [OPTION]... -- COMMAND...");
     if (check_names(e) < 0 || end_names(e) < 0 ||
-        jobcmd_config(&config, interval_s, keep, e) < 0)
+        jobcmd_config(&config, interval_s, keep, e) < 0 ||
+        choose_engine(&config, e) < 0)
         return -1;
     store = store_open_dir(directory, true, e);
     if (!store)

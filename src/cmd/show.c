@@ -51,6 +51,8 @@ static int print_json(struct store *store, const struct job_view *view, struct e
                                       (json_int_t)view->epoch.epoch, "host",
                                       view->epoch.host, "pid", (int)view->epoch.pid,
                                       "started", view->epoch.started));
+    if (out && view->no_checkpoints)
+        json_object_set_new(out, "no_checkpoints", json_string(view->no_checkpoints));
     if (view->record)
         json_object_set(out, "job", view->record);
     json_object_set_new(out, "generations", generations);
@@ -85,14 +87,42 @@ static void print_member(const char *title, json_t *record, const char *name)
     putchar('\n');
 }
 
+/* The engine of the newest checkpoint is the one that the job has. */
+static const char *engine_name(const struct job_view *view)
+{
+    for (size_t i = view->count; i-- > 0;)
+        if (view->generations[i].damage.kind == ERR_NONE)
+            return view->generations[i].meta.engine;
+    return json_string_value(json_object_get(view->record, "engine"));
+}
+
+static void print_state(const struct job_view *view)
+{
+    bool is_running = strcmp(view->state, "running") == 0;
+
+    printf("state      %s", is_running && view->no_checkpoints ? "runs" : view->state);
+    if (strcmp(view->state, "ended") == 0)
+        printf(" with status %d%s", view->status, view->no_checkpoints ? "," : "");
+    if (view->no_checkpoints) {
+        printf(" without checkpoints: ");
+        cmd_print_safe(view->no_checkpoints);
+    }
+    putchar('\n');
+}
+
 static void print_head(struct store *store, const struct job_view *view)
 {
+    const char *engine = engine_name(view);
+
     printf("directory  ");
     cmd_print_safe(store_path(store));
-    printf("\nstate      %s", view->state);
-    if (strcmp(view->state, "ended") == 0)
-        printf(" with status %d", view->status);
     putchar('\n');
+    print_state(view);
+    if (engine) {
+        printf("engine     ");
+        cmd_print_safe(engine);
+        putchar('\n');
+    }
     print_words("command", json_object_get(view->record, "argv"));
     print_member("in", view->record, "cwd");
     print_member("job", view->record, "job");

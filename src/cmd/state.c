@@ -100,6 +100,9 @@ int job_view_read(struct store *store, size_t max_events, struct job_view *view,
     }
     if (store_job_read(store, &view->record, &none) < 0)
         view->record = NULL;
+    if (view->count == 0)
+        view->no_checkpoints =
+            json_string_value(json_object_get(view->record, "no_checkpoints"));
     view->events = read_events(store, max_events);
     if (store_done_read(store, &view->status, NULL, &none) == 0)
         view->state = "ended";

@@ -21,8 +21,9 @@ struct job_view {
     struct store_epoch epoch;
     struct store_generation *generations; /* owned */
     size_t count;
-    struct json_t *record; /* job.json; owned; NULL: none */
-    struct json_t *events; /* the last ones, oldest first, an array; owned */
+    struct json_t *record;      /* job.json; owned; NULL: none */
+    const char *no_checkpoints; /* why the job has none and gets none; NULL: it may */
+    struct json_t *events;      /* the last ones, oldest first, an array; owned */
 };
 
 int job_view_read(struct store *store, size_t max_events, struct job_view *view,

@@ -164,7 +164,24 @@ struct engine {
     void (*close)(struct engine_job *j);
 };
 
+/* All of them, the one that "auto" prefers first; ended by NULL. */
+extern const struct engine *const engine_table[];
+
 /* The engine of that name, or NULL and ERR_USAGE. */
 const struct engine *engine_find(const char *name, struct err *e);
+
+/* Not an engine: the first of the table that can work here. */
+#define ENGINE_AUTO "auto"
+
+struct engine_choice {
+    const struct engine *engine; /* NULL: jobs cannot be saved here */
+    char why[2048];              /* "NAME: REASON; ..." of each that was passed over */
+};
+
+/* Chooses for a new job, by the engines' probes. `name` is ENGINE_AUTO or an engine of
+ * the table: then that one or none. A name that is not there is ERR_USAGE. */
+int engine_choose(const char *name, const struct engine *const *table,
+                  const struct engine_options *options, struct engine_choice *choice,
+                  struct err *e);
 
 #endif

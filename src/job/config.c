@@ -4,6 +4,7 @@
 #include "job/job.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,16 +62,22 @@ static int read_compress(struct job_config *config, struct err *e)
                    value);
 }
 
+int job_check_engine_name(const char *name, struct err *e)
+{
+    return strcmp(name, ENGINE_AUTO) == 0 || engine_find(name, e) ? 0 : -1;
+}
+
 static int read_engine(struct job_config *config, struct err *e)
 {
     const char *value = variable("QCKPT_ENGINE");
-    struct err ignored = {0};
 
-    config->engine = engine_find(value ? value : "native", e);
-    if (config->engine)
+    config->engine = engine_table[0];
+    if (!value)
         return 0;
-    config->engine = engine_find("native", &ignored);
-    return err_wrap(e, "QCKPT_ENGINE");
+    if (job_check_engine_name(value, e) < 0)
+        return err_wrap(e, "QCKPT_ENGINE");
+    config->engine_name = value;
+    return 0;
 }
 
 static int read_interval(struct job_config *config, struct err *e)
@@ -102,4 +109,26 @@ int job_config_from_environment(struct job_config *config, struct err *e)
         result = -1;
     }
     return result;
+}
+
+/* ---- the engine ---- */
+
+static const char *wanted_engine(const struct job_config *config, const char *ckpt_env)
+{
+    if (config->engine_name)
+        return config->engine_name;
+    return ckpt_env && strstr(ckpt_env, "dmtcp") ? "dmtcp" : ENGINE_AUTO;
+}
+
+bool job_choose_engine(struct job_config *config, const char *ckpt_env,
+                       struct engine_choice *choice)
+{
+    const char *name = wanted_engine(config, ckpt_env);
+    struct err e = {0};
+
+    if (engine_choose(name, engine_table, &config->engine_options, choice, &e) < 0)
+        snprintf(choice->why, sizeof(choice->why), "%s", e.text);
+    config->engine = choice->engine ? choice->engine : engine_table[0];
+    config->no_checkpoints = choice->engine ? NULL : choice->why;
+    return strcmp(name, ENGINE_AUTO) != 0;
 }

@@ -25,8 +25,14 @@ struct store;
  * returns. A member left zero has its stated default. */
 struct job_config {
     struct store *store; /* the job's directory */
+    /* For a launch; a job that has generations goes on with the engine that made them.
+     */
     const struct engine *engine;
+    const char *engine_name; /* what was asked for: see job_choose_engine; or NULL */
     struct engine_options engine_options;
+    /* Why a job that is launched runs without checkpoints: requests are refused with
+     * this. Then `engine` only starts it. NULL: it can be saved. */
+    const char *no_checkpoints;
 
     /* The command; needed only when it may be launched. */
     const char *path; /* looked up in PATH when it has no '/' */
@@ -59,11 +65,22 @@ struct job_config {
     bool tell_stderr; /* short lines about restart, stop and failures on stderr */
 };
 
-/* Sets engine, interval_s, keep, freeze_timeout_s, compress, carry_tmpdir and tmpdir
- * from QCKPT_ENGINE (default native), QCKPT_INTERVAL, QCKPT_KEEP, QCKPT_FREEZE_TIMEOUT,
- * QCKPT_COMPRESS, QCKPT_CARRY_TMPDIR and TMPDIR. ERR_USAGE names the variable that is
- * wrong; the rest is set all the same, `engine` too. */
+/* Sets engine_name, interval_s, keep, freeze_timeout_s, compress, carry_tmpdir and
+ * tmpdir from QCKPT_ENGINE, QCKPT_INTERVAL, QCKPT_KEEP, QCKPT_FREEZE_TIMEOUT,
+ * QCKPT_COMPRESS, QCKPT_CARRY_TMPDIR and TMPDIR; and `engine` to one that can launch.
+ * ERR_USAGE names the variable that is wrong; the rest is set all the same. */
 int job_config_from_environment(struct job_config *config, struct err *e);
+
+/* Whether that is the name of an engine, or "auto"; else ERR_USAGE. */
+int job_check_engine_name(const char *name, struct err *e);
+
+/* Chooses the engine of a job that is to be launched, asking their probes:
+ * config->engine_name, or for a job of a checkpoint environment (`ckpt_env`, may be
+ * NULL) whose name has "dmtcp" in it that engine, or "auto". Sets config->engine, and
+ * config->no_checkpoints when none can be used; the text is in `choice`, which must
+ * live as long as `config`. True when one was asked for by name. */
+bool job_choose_engine(struct job_config *config, const char *ckpt_env,
+                       struct engine_choice *choice);
 
 enum job_outcome {
     JOB_ENDED,      /* by itself, now or in an earlier run (completion record) */

@@ -61,7 +61,9 @@ json_t *record_make(const struct job_config *config, struct err *e)
         json_object_set_new(record, "argv", words((const char *const *)config->argv)) ==
             0 &&
         add(record, "path", config->path) == 0 && add(record, "cwd", cwd) == 0 &&
-        add(record, "engine", config->engine->name) == 0 &&
+        add(record, "engine", config->no_checkpoints ? "none" : config->engine->name) ==
+            0 &&
+        add(record, "no_checkpoints", config->no_checkpoints) == 0 &&
         add(record, "host", config->host) == 0 &&
         add(record, "user", config->user) == 0 &&
         add(record, "job", config->job) == 0 &&

@@ -85,6 +85,11 @@ enum saving_news saving_begin(struct saving *s, bool stop)
     s->stop = stop;
     s->since_us = s->told_us = clock_us();
     s->is_active = true;
+    if (s->no_checkpoints) {
+        err_set(&e, ERR_REFUSED, "this job runs without checkpoints: %s",
+                s->no_checkpoints);
+        return fail(s, false, &e);
+    }
     s->stage = store_stage_begin(s->config->store, s->events->epoch, &e);
     if (!s->stage)
         return fail(s, false, &e);

@@ -15,13 +15,14 @@
 
 struct store_stage;
 
-/* The first five are the owner's, set once, not owned. */
+/* The first six are the owner's, set once, not owned. */
 struct saving {
     const struct job_config *config;
     struct events *events;
     struct control *control;
     const struct engine *engine;
     struct engine_job *job;
+    const char *no_checkpoints; /* why every checkpoint is refused; NULL: it is not */
 
     bool is_active; /* between begin and its end */
     bool stop;

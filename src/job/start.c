@@ -133,13 +133,12 @@ static void write_record(struct supervisor *s)
     json_decref(record);
 }
 
-static void warn_of_engine(struct supervisor *s)
+static void warn_of_no_checkpoints(struct supervisor *s)
 {
-    struct err e = {0};
-
-    if (s->engine->probe(&s->config->engine_options, &e) < 0)
-        event_log(&s->events, LOG_WARNING, "warning", NULL,
-                  "checkpoints will not be possible: %s", e.text);
+    s->no_checkpoints = s->config->no_checkpoints;
+    if (s->no_checkpoints)
+        event_log(&s->events, LOG_WARNING, "no-checkpoints", NULL,
+                  "this job runs without checkpoints: %s", s->no_checkpoints);
 }
 
 /* As a shell does it: a line on stderr, and a status. */
@@ -171,7 +170,7 @@ static int launch_job(struct supervisor *s, struct err *e)
                                       .ignored = s->args->inherited.ignored};
 
     write_record(s);
-    warn_of_engine(s);
+    warn_of_no_checkpoints(s);
     if (s->engine->needs_workdir &&
         store_workdir_make(c->store, s->events.epoch, workdir, sizeof(workdir), e) < 0)
         return -1;

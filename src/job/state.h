@@ -26,8 +26,10 @@ struct supervisor {
     struct control *control;
     struct saving saving;
     const struct engine *engine;
-    struct engine_job *job; /* NULL before it is started and after it is over */
-    pid_t sentinel;         /* -1: none any more */
+    struct engine_job *job;     /* NULL before it is started and after it is over */
+    const char *no_checkpoints; /* the job was launched so: why; else NULL */
+    unsigned interval_s;        /* 0: none */
+    pid_t sentinel;             /* -1: none any more */
     int signals;
     bool suspended;
     sigset_t held;     /* signals that came while the job stood at its image */

@@ -131,7 +131,7 @@ static void take_news(struct supervisor *s, enum saving_news news)
         supervisor_superseded(s, &why);
         return;
     }
-    s->interval_at_us = clock_us() + s->config->interval_s * UINT64_C(1000000);
+    s->interval_at_us = clock_us() + s->interval_s * UINT64_C(1000000);
 }
 
 /* A suspended job is let go for the moment of the freeze: it shall run when it is
@@ -216,7 +216,7 @@ static void take_request(void *arg, struct control_client *client,
 static void begin_what_is_due(struct supervisor *s)
 {
     bool stop, queued = control_is_queued(s->control, &stop);
-    bool timer = s->config->interval_s > 0 && clock_us() >= s->interval_at_us;
+    bool timer = s->interval_s > 0 && clock_us() >= s->interval_at_us;
 
     if (s->saving.is_active || s->is_over)
         return;
@@ -233,7 +233,7 @@ static int poll_timeout_ms(const struct supervisor *s)
     int fence = clock_until_ms(s->fence_at_us);
     int interval;
 
-    if (s->config->interval_s == 0 || s->saving.is_active)
+    if (s->interval_s == 0 || s->saving.is_active)
         return fence;
     interval = clock_until_ms(s->interval_at_us);
     return interval < fence ? interval : fence;
@@ -244,7 +244,7 @@ static void run(struct supervisor *s)
     enum { SIGNALS, LINK, CONTROL, SAVING, N_FDS };
 
     s->fence_at_us = clock_us() + FENCE_CHECK_S * UINT64_C(1000000);
-    s->interval_at_us = clock_us() + s->config->interval_s * UINT64_C(1000000);
+    s->interval_at_us = clock_us() + s->interval_s * UINT64_C(1000000);
     while (!s->is_over) {
         struct pollfd fds[N_FDS] = {
             [SIGNALS] = {.fd = s->signals, .events = POLLIN},
@@ -319,7 +319,9 @@ static int supervise(struct supervisor *s, struct err *e)
                                 .events = &s->events,
                                 .control = s->control,
                                 .engine = s->engine,
-                                .job = s->job};
+                                .job = s->job,
+                                .no_checkpoints = s->no_checkpoints};
+    s->interval_s = s->no_checkpoints ? 0 : s->config->interval_s;
     run(s);
     return 0;
 }

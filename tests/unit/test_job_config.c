@@ -26,6 +26,7 @@ static void without_variables_the_defaults_stay(void)
 {
     CHECK(read_with("OTHER", "1") == 0);
     CHECK_STR(config.engine->name, "native");
+    CHECK(!config.engine_name);
     CHECK_INT(config.interval_s, 0);
     CHECK_INT(config.keep, 0);
     CHECK_INT(config.compress, ENGINE_COMPRESS_AUTO);
@@ -49,6 +50,10 @@ static void each_variable_is_read(void)
     CHECK(config.carry_tmpdir);
     CHECK(read_with("QCKPT_CARRY_TMPDIR", "0") == 0);
     CHECK(!config.carry_tmpdir);
+    CHECK(read_with("QCKPT_ENGINE", "native") == 0);
+    CHECK_STR(config.engine_name, "native");
+    CHECK(read_with("QCKPT_ENGINE", "auto") == 0);
+    CHECK_STR(config.engine_name, "auto");
     CHECK(read_with("TMPDIR", "/tmp/x") == 0);
     CHECK_STR(config.tmpdir, "/tmp/x");
 }
@@ -58,7 +63,7 @@ static void an_empty_variable_is_none(void)
     CHECK(read_with("QCKPT_INTERVAL", "") == 0);
     CHECK_INT(config.interval_s, 0);
     CHECK(read_with("QCKPT_ENGINE", "") == 0);
-    CHECK_STR(config.engine->name, "native");
+    CHECK(!config.engine_name);
 }
 
 static void a_mistake_names_the_variable_and_leaves_an_engine(void)
@@ -74,6 +79,7 @@ static void a_mistake_names_the_variable_and_leaves_an_engine(void)
         CHECK_HAS(e.text, wrong[i][0]);
         CHECK_HAS(e.text, wrong[i][1]);
         CHECK(config.engine != NULL);
+        CHECK(!config.engine_name);
     }
 }
 

@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Which engine `qckpt run` takes, and what it says when there is none.
+tests=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=lib.sh
+. "$tests/lib.sh"
+
+export QCKPT_DMTCP_PREFIX=$work/no-dmtcp
+
+status_is "--engine auto" 0 q run -d auto --engine auto -- true
+status_is "--engine native" 0 q run -d native --engine native -- true
+q show -d native >shown
+has "... is shown" "$(<shown)" "engine     native"
+status_is "--engine wants one that exists" 2 q run --engine steam -- true
+has "... and names it" "$err" "--engine: there is no engine 'steam'"
+[ ! -e qckpt.ckpt ]
+is "... before anything is made" $? 0
+
+# ---- where the native engine cannot work
+
+"$tests/no_native" true
+if [ $? = 77 ]; then
+    skip userns "where the native engine cannot work" "no unprivileged user namespaces"
+    done_testing
+    exit
+fi
+
+status_is "--engine native starts nothing" 1 "$tests/no_native" "$QCKPT" run -d none \
+    --engine native -- touch ran
+has "... says why" "$err" "user.max_user_namespaces"
+[ ! -e ran ]
+is "... and has not run it" $? 0
+
+"$tests/no_native" "$QCKPT" run -d none --interval 1 -- sh -c 'echo >begun; sleep 1000 & echo $! >pid; wait; exit 7' \
+    2>none.err &
+wait_until 10 test -s pid
+has "auto runs the job without checkpoints and says so" "$(<none.err)" \
+    "warning: this job runs without checkpoints: native: "
+q show -d none >shown
+has "... which is its state" "$(<shown)" "state      runs without checkpoints: native: "
+has "... and its engine" "$(<shown)" "engine     none"
+is "... in JSON" "$(q show -d none --json | json 'd["no_checkpoints"].startswith("native: ")')" True
+ok "... and its log" has_event none no-checkpoints
+status_is "a checkpoint of it is refused" 3 q checkpoint -d none
+has "... with the reason" "$err" "this job runs without checkpoints: native: "
+status_is "a stop at a checkpoint too" 3 q checkpoint --stop -d none
+kill -0 "$(<pid)"
+is "... and it runs on" $? 0
+kill "$(<pid)"
+wait $!
+is "its status is the job's" $? 7
+ok "... and its end is recorded" test -e none/done.json
+has "... and shown" "$(q show -d none)" "ended with status 7, without checkpoints: native: "
+is "no checkpoint was tried by the timer" \
+    "$(grep -c '"event":"checkpoint-refused"' none/log.jsonl)" 2
+
+# What a checkpoint of another engine needs is no concern of the choice.
+"$QCKPT" run -d has -- sleep 1000 2>/dev/null &
+wait_until 10 has_event has launched
+q checkpoint --stop -d has >/dev/null
+wait $!
+status_is "a job with a checkpoint is not restarted where its engine cannot" 1 \
+    "$tests/no_native" "$QCKPT" restart -d has
+has "... for the engine's reason" "$err" "generation 1 could not be restarted here: "
+ok "... and keeps it" test -d has/gen/000001
+
+done_testing
