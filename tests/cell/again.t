@@ -33,7 +33,8 @@ for time in 1 2 3; do
     ok "thrice is restarted, $time" wait_until 30 has_event "$thrice" restarted "$time"
 done
 
-ok "requeued is restarted" wait_until 40 has_event "$requeued" restarted
+ok "RESTARTED=1 (qmod -rj): requeued goes on from its checkpoint" \
+    wait_until 40 has_event "$requeued" restarted
 
 continued queue "$queue"
 continued thrice "$thrice"

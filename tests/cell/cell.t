@@ -27,6 +27,24 @@ ok "the local disk is the host's own" cell on n1 touch /srv/local/tmp/mine /tmp/
 ok "nobody else sees it" cell on n2 sh -c '! ls /srv/local/tmp/mine /tmp/mine'
 is "outside nothing has changed" "$(traces)" "$traces_before"
 
+# The original's README, with the directories below /srv: a site changes no line of it.
+environment() {
+    printf '%s\n' "ckpt_name $1" "interface APPLICATION-LEVEL" \
+        "ckpt_command /srv/ge/util/dmtcp_checkpoint" "migr_command /srv/ge/util/$2" \
+        "restart_command NONE" "clean_command /srv/ge/util/dmtcp_cleanup" "ckpt_dir $3" \
+        "signal NONE" "when xsr"
+}
+if is_dmtcp; then
+    is "dmtcp is configured as the original said" \
+        "$(cell as-user qconf -sckpt dmtcp | tr -s ' ')" \
+        "$(environment dmtcp dmtcp_migrate /srv/nfs/dmtcp)"
+    is "and dmtcp_cpu" "$(cell as-user qconf -sckpt dmtcp_cpu | tr -s ' ')" \
+        "$(environment dmtcp_cpu dmtcp_migrate_cpu /srv/data/cora/dmtcp)"
+    is "and the queue" "$(cell as-user qconf -sq all.q |
+        sed -n 's/  */ /; /^ckpt_list\|^starter_method/p')" "ckpt_list dmtcp dmtcp_cpu
+starter_method /srv/ge/util/dmtcp_starter"
+fi
+
 other=$cell_dir.second
 ok "a second cell comes up beside it" \
     timeout 60 "$cell_source/cell" -d "$other" up

@@ -42,6 +42,12 @@ cpuflag_sse4_1 cfs41 BOOL == YES NO 0 0
 cpuflag_sse4_2 cfs42 BOOL == YES NO 0 0
 C
 qconf -Mc "$work/complexes"
+for host in $(qconf -sel); do
+    for flag in avx pni sse sse2 sse3 sse4_1 sse4_2; do
+        ! grep -qm 1 "^flags.* $flag\b" /proc/cpuinfo ||
+            qconf -aattr exechost complex_values "cpuflag_$flag=TRUE" "$host"
+    done
+done
 environment dmtcp_cpu dmtcp_migrate_cpu /srv/data/cora/dmtcp
 
 cat >"$work/queue" <<Q

@@ -33,6 +33,7 @@ case $cell_engine in
 native)
     ckpt_name=qckpt
     ckpt=$cell_dir/srv/ckpt
+    ckpt_dirs=("$ckpt")
     starter=/srv/prefix/libexec/qckpt/qckpt-starter
     engine_options=()
     cell_options=()
@@ -41,6 +42,7 @@ dmtcp)
     # As the README of the original scripts says (enable-dmtcp.sh).
     ckpt_name=dmtcp
     ckpt=$cell_dir/srv/nfs/dmtcp
+    ckpt_dirs=("$ckpt" "$cell_dir/srv/data/cora/dmtcp")
     starter=/srv/ge/util/dmtcp_starter
     engine_options=(-v QCKPT_DMTCP_PREFIX=/srv/dmtcp)
     cell_options=(--dmtcp "${QCKPT_DMTCP_PREFIX-}")
@@ -124,13 +126,32 @@ show_logs() {
     done
 }
 
+### Queues and environments #####################################################
+
+# make_queue NAME STARTER SHELL_START_MODE: else as all.q
+make_queue() {
+    cell as-manager sh -c "qconf -sq all.q | sed -e 's/^qname.*/qname $1/' \
+        -e 's|^starter_method.*|starter_method $2|' \
+        -e 's/^shell_start_mode.*/shell_start_mode $3/' >/tmp/$1 && qconf -Aq /tmp/$1"
+}
+
+# make_environment NAME CKPT_DIR: else as the engine's own; its name is $ckpt_name-NAME
+make_environment() {
+    cell as-manager sh -c "qconf -sckpt $ckpt_name |
+        sed -e 's/^ckpt_name.*/ckpt_name $ckpt_name-$1/' \
+            -e 's|^ckpt_dir.*|ckpt_dir $2|' >/tmp/$1 && qconf -Ackpt /tmp/$1 &&
+        qconf -aattr queue ckpt_list $ckpt_name-$1 all.q"
+}
+
 ### Jobs ########################################################################
 
-# Prints the job's number. Options go before the command, as for qsub.
+# Prints the job's number, without what qsub has to say. Options go before the command,
+# as for qsub.
 submit() {
     local name=$1
     shift
-    cell as-user qsub -terse -N "$name" -j y -o "/srv/shared/$name.out" "$@" | sed 's/[.:].*//'
+    cell as-user qsub -terse -N "$name" -j y -o "/srv/shared/$name.out" "$@" |
+        sed -n 's/^\([0-9][0-9]*\).*/\1/p'
 }
 
 # With the checkpoint environment, or another one.
@@ -143,6 +164,11 @@ submit_in() {
     local environment=$1 name=$2
     shift 2
     submit "$name" -ckpt "$environment" "${engine_options[@]}" "$@"
+}
+
+# suspend JOB[.TASK]: sends it away.
+suspend() {
+    cell as-user qmod -sj "$1" >/dev/null
 }
 
 declare -A reference_pid=()
@@ -201,15 +227,21 @@ exit_status() {
 
 # store JOB [TASK]: the job's directory.
 store() {
+    local dir
+    for dir in "${ckpt_dirs[@]}"; do
+        [ -e "$dir/geuser/$1.${2-1}" ] && echo "$dir/geuser/$1.${2-1}" && return
+    done
     echo "$ckpt/geuser/$1.${2-1}"
 }
 
 # The log goes away with the job's directory: every look at it keeps a copy.
 save_logs() {
-    local log name
-    for log in "$ckpt"/geuser/*/log.jsonl; do
-        name=${log%/log.jsonl}
-        [ -e "$log" ] && cp "$log" "$work/log/${name##*/}" 2>/dev/null
+    local dir log name
+    for dir in "${ckpt_dirs[@]}"; do
+        for log in "$dir"/geuser/*/log.jsonl; do
+            name=${log%/log.jsonl}
+            [ -e "$log" ] && cp "$log" "$work/log/${name##*/}" 2>/dev/null
+        done
     done
     return 0
 }

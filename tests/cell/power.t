@@ -20,10 +20,12 @@ done
 
 cell crash n1
 cell on n3 sh -c "kill -KILL \$(cat /srv/local/spool/n3/active_jobs/$shepherd.1/pid)"
-ok "shepherd is restarted" wait_until 60 has_event "$shepherd" restarted
+ok "RESTARTED=1 (shepherd killed): shepherd goes on from its checkpoint" \
+    wait_until 60 has_event "$shepherd" restarted
 continued shepherd "$shepherd"
 
-ok "power is restarted" wait_until 90 has_event "$power" restarted
+ok "RESTARTED=1 (host lost): power goes on from its checkpoint" \
+    wait_until 90 has_event "$power" restarted
 cell boot n1
 continued power "$power"
 is "nothing is left in ckpt_dir" "$(ls "$ckpt/geuser" 2>/dev/null)" ""

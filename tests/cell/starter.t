@@ -11,11 +11,6 @@ local_jobs=$shared/jobs
 # The queue's shell_start_mode counts, so there are two pairs: all.q and direct.q, and
 # the same for scripts that the shell reads from its standard input.
 # direct.q and stdin-direct.q have no starter.
-make_queue() {
-    cell as-manager sh -c "qconf -sq all.q | sed -e 's/^qname.*/qname $1/' \
-        -e 's|^starter_method.*|starter_method $2|' \
-        -e 's/^shell_start_mode.*/shell_start_mode $3/' >/tmp/$1 && qconf -Aq /tmp/$1"
-}
 {
     make_queue direct.q NONE unix_behavior
     make_queue stdin.q $starter script_from_stdin

@@ -31,10 +31,7 @@ flip() {
         dd of="$file" bs=1 seek=$((size / 2)) conv=notrunc status=none
 }
 
-cell as-manager sh -c "qconf -sckpt $ckpt_name | sed -e 's/^ckpt_name.*/ckpt_name $ckpt_name-small/' \
-    -e 's|^ckpt_dir.*|ckpt_dir /srv/small|' >/tmp/small && qconf -Ackpt /tmp/small &&
-    qconf -aattr queue ckpt_list $ckpt_name-small all.q" >"$work/small.log" 2>&1 ||
-    diag "$(cat "$work/small.log")"
+make_environment small /srv/small >"$work/small.log" 2>&1 || diag "$(cat "$work/small.log")"
 
 reference full $jobs/threads -s 21 -n 50 -g 20
 reference flipped $jobs/threads -s 22 -n 50
