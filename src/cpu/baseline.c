@@ -55,34 +55,6 @@ static const struct {
     {"XSAVEC_Usable", IN_NO_LEVEL},
 };
 
-/* NumPy's own, numpy/core/src/common/npy_cpu_features.c. */
-static const struct {
-    const char *name;
-    unsigned level;
-} numpy_features[] = {
-    {"SSSE3", 2},
-    {"SSE41", 2},
-    {"POPCNT", 2},
-    {"SSE42", 2},
-    {"AVX", 3},
-    {"F16C", 3},
-    {"FMA3", 3},
-    {"AVX2", 3},
-    {"X86_V3", 3},
-    {"AVX512F", 4},
-    {"AVX512CD", 4},
-    {"AVX512_SKX", 4},
-    {"X86_V4", 4},
-    {"XOP", IN_NO_LEVEL},
-    {"FMA4", IN_NO_LEVEL},
-    {"AVX512_KNL", IN_NO_LEVEL},
-    {"AVX512_KNM", IN_NO_LEVEL},
-    {"AVX512_CLX", IN_NO_LEVEL},
-    {"AVX512_CNL", IN_NO_LEVEL},
-    {"AVX512_ICL", IN_NO_LEVEL},
-    {"AVX512_SPR", IN_NO_LEVEL},
-};
-
 /* Kernels of OpenBLAS (driver/others/dynamic.c) that keep to a level; of each level the
  * first is ours. There is none without SSE3. */
 static const struct {
@@ -206,24 +178,6 @@ static int make_glibc(unsigned level, const char *user, struct cpu_variable *v,
 
 /* ---- the others ---- */
 
-static int make_numpy(unsigned level, const char *user, struct cpu_variable *v,
-                      struct err *e)
-{
-    struct text_out out = value_of(v, "NPY_DISABLE_CPU_FEATURES");
-    const char *space = "";
-
-    if (user) {
-        text_put(&out, "%s", user);
-        space = " ";
-    }
-    for (size_t i = 0; i < COUNT(numpy_features); i++)
-        if (numpy_features[i].level > level) {
-            text_put(&out, "%s%s", space, numpy_features[i].name);
-            space = " ";
-        }
-    return finish(&out, v, e);
-}
-
 static int make_plain(const char *name, const char *value, struct cpu_variable *v,
                       struct err *e)
 {
@@ -288,11 +242,6 @@ int cpu_baseline(const struct cpu_policy *p, const struct cpu *here,
         return -1;
     if (!set_by_user(get, "OPENSSL_ia32cap") &&
         make_plain("OPENSSL_ia32cap", openssl_masks[level], &out[n++], e) < 0)
-        return -1;
-    /* NumPy refuses to start with both. */
-    if (!set_by_user(get, "NPY_ENABLE_CPU_FEATURES") &&
-        make_numpy(level, set_by_user(get, "NPY_DISABLE_CPU_FEATURES"), &out[n++], e) <
-            0)
         return -1;
     *count = n;
     return 0;
