@@ -46,7 +46,7 @@ enum door_event {
     DOOR_WRITTEN,  /* held: every process has written its image and stands still */
     DOOR_RESTORED, /* held: every process has its memory back and has not yet run */
     DOOR_STRANGER, /* somebody who has no business here was turned away */
-    DOOR_CLOSED,   /* the coordinator is gone; nothing follows */
+    DOOR_CLOSED,   /* the coordinator is gone; nothing follows: poll no more */
 };
 
 /* A text of door_next fits into this. */
@@ -80,8 +80,9 @@ int door_fd(const struct door *d);
  */
 enum door_event door_next(struct door *d, char *text, size_t size);
 
-/* Lets the coordinator go on after DOOR_WRITTEN or DOOR_RESTORED; does nothing when it
- * is not held. ERR_GONE: the coordinator has ended. */
+/* Lets the coordinator, which answers nobody while it is held, go on after DOOR_WRITTEN
+ * or DOOR_RESTORED; does nothing when it is not held. ERR_GONE: the coordinator has
+ * ended. */
 int door_release(struct door *d, struct err *e);
 
 /*
