@@ -167,13 +167,10 @@ int files_check_path(const struct image_file *file, struct err *e);
  * "descriptor N of process PID". */
 const char *files_describe(const struct image *img, uint32_t index, char out[64]);
 
-/* ---- regular.c, shared with object.c and stdio.c ---- */
+/* ---- regular.c, shared with object.c ---- */
 
 /* Whether the path leads to the file itself, seen from the process. */
 bool files_path_leads_to(const struct found *f);
-
-/* Cuts an open file that has grown beyond `size`. `what` is for the log. */
-int files_cut(int fd, const char *what, uint64_t size, struct err *e);
 
 int files_seek(int fd, uint64_t pos, struct err *e);
 

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "base/stdfile.h"
 #include "base/str.h"
 #include "image/codec.h"
 #include "native/files/kind.h"
@@ -200,22 +201,6 @@ static int install(const struct files_restore *r, uint32_t process,
     return 0;
 }
 
-int files_cut(int fd, const char *what, uint64_t size, struct err *e)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0)
-        return err_sys(e, "%s", what);
-    if ((uint64_t)st.st_size <= size)
-        return 0;
-    if (ftruncate(fd, size) < 0)
-        return err_sys(e, "cut %s back to %" PRIu64 " bytes", what, size);
-    log_info("cut %s from %" PRIu64 " back to %" PRIu64 " bytes, its size at the "
-             "checkpoint",
-             what, (uint64_t)st.st_size, size);
-    return 0;
-}
-
 static int commit(const struct files_restore *r, uint32_t index, struct err *e)
 {
     const struct image_file *file = &r->img->files[index];
@@ -237,7 +222,7 @@ static int commit(const struct files_restore *r, uint32_t index, struct err *e)
                     file->path);
         return 0;
     }
-    return files_cut(r->pool[index], file->path, file->size, e);
+    return stdfile_cut(r->pool[index], file->path, file->size, e);
 }
 
 const struct file_kind file_kind_regular = {

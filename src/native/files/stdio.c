@@ -6,14 +6,12 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "base/stdfile.h"
 #include "image/codec.h"
 #include "native/files/kind.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 /* What `detail` holds. */
@@ -83,51 +81,11 @@ static int open_file(struct files_restore *r, uint32_t index, struct err *e)
     return 0;
 }
 
-/* Whether the new run's file is the one of the checkpoint. */
-static bool is_same(const struct image_file *file, const struct stdio *stdio, int fd,
-                    const struct stat *st)
-{
-    char link[32], path[PATH_MAX];
-    ssize_t n;
-
-    if (st->st_ino == stdio->ino)
-        return true;
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    n = readlink(link, path, sizeof(path) - 1);
-    if (n < 0 || !file->path)
-        return false;
-    path[n] = 0;
-    return strcmp(path, file->path) == 0;
-}
-
-static int continue_file(const struct image_file *file, const struct stdio *stdio,
-                         int fd, struct err *e)
-{
-    int flags = fcntl(fd, F_GETFL);
-    struct stat st;
-    bool same, writes;
-
-    if (flags < 0 || fstat(fd, &st) < 0)
-        return err_sys(e, "descriptor %u of the run", file->slot);
-    if (!S_ISREG(st.st_mode))
-        return 0;
-    same = is_same(file, stdio, fd, &st);
-    writes = (flags & O_ACCMODE) != O_RDONLY;
-    if (writes && !same)
-        return 0; /* a new output file: the job goes on at its end */
-    if (writes &&
-        files_cut(fd, file->path ? file->path : "the output", file->size, e) < 0)
-        return -1;
-    /* Input that is another file may be the same script in another host's spool. */
-    if ((uint64_t)st.st_size >= file->pos)
-        return files_seek(fd, file->pos, e);
-    return 0;
-}
-
 static int commit(const struct files_restore *r, uint32_t index, struct err *e)
 {
     const struct image_file *file = &r->img->files[index];
     int fd = r->stdio[file->slot];
+    struct stdfile was;
     struct stdio stdio;
     int flags;
 
@@ -135,7 +93,11 @@ static int commit(const struct files_restore *r, uint32_t index, struct err *e)
         return -1;
     if (stdio.reopened || fd < 0)
         return 0;
-    if (S_ISREG(file->mode) && continue_file(file, &stdio, fd, e) < 0)
+    was = (struct stdfile){.path = file->path,
+                           .inode = stdio.ino,
+                           .position = file->pos,
+                           .size_bytes = file->size};
+    if (S_ISREG(file->mode) && stdfile_continue(fd, (int)file->slot, &was, e) < 0)
         return -1;
     /* An event loop that made its output non-blocking relies on that. */
     flags = fcntl(fd, F_GETFL);
