@@ -7,6 +7,7 @@
 #include "base/scope.h"
 #include "cmd/cmd.h"
 #include "cmd/hook.h"
+#include "engine/engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -169,6 +170,7 @@ int main(int argc, char **argv)
     const char *name = "qckpt";
     struct err e = {0};
 
+    engine_become_job(argc, argv);
     if (level && strcmp(level, "debug") == 0)
         log_set_level(LOG_DEBUG);
     if (open_standard_files(&e) == 0 && dispatch(argc, argv, &name, &e) == 0 &&

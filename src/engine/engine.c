@@ -2,12 +2,14 @@
 #include "engine/engine.h"
 
 #include "base/err.h"
+#include "dmtcp/launch.h"
+#include "engine/engine_dmtcp.h"
 #include "engine/engine_native.h"
 
 #include <stdio.h>
 #include <string.h>
 
-const struct engine *const engine_table[] = {&engine_native, NULL};
+const struct engine *const engine_table[] = {&engine_native, &engine_dmtcp, NULL};
 
 static int no_such_engine(const char *name, const struct engine *const *table,
                           struct err *e)
@@ -38,6 +40,11 @@ const struct engine *engine_find(const char *name, struct err *e)
     if (!engine)
         no_such_engine(name, engine_table, e);
     return engine;
+}
+
+void engine_become_job(int argc, char **argv)
+{
+    launch_as_told(argc, argv);
 }
 
 /* ---- the choice ---- */

@@ -33,6 +33,14 @@ struct engine_options {
     const char *hosts_file;      /* PE_HOSTFILE of a job that runs on several hosts */
 };
 
+/* How images are compressed; an engine that has not this one takes its own. */
+enum engine_compress {
+    ENGINE_COMPRESS_AUTO,
+    ENGINE_COMPRESS_NONE,
+    ENGINE_COMPRESS_ZSTD,
+    ENGINE_COMPRESS_GZIP
+};
+
 /* How a job is started. Nothing is copied: it must live until launch returns. */
 struct engine_launch {
     const char *path;  /* the program: absolute, or looked up in PATH by execvpe(3) */
@@ -42,8 +50,9 @@ struct engine_launch {
     const char *workdir;    /* for engines with needs_workdir */
     const char *tmpdir;     /* the job's TMPDIR, or NULL */
     const char *job_script; /* the node-local file that the job is read from, or NULL */
-    int stdio[3];           /* become descriptors 0, 1, 2 of the job */
-    bool take_tty;          /* stdio[0] becomes the job's controlling terminal */
+    enum engine_compress compress; /* of its images, for engines that fix that now */
+    int stdio[3];                  /* become descriptors 0, 1, 2 of the job */
+    bool take_tty;                 /* stdio[0] becomes the job's controlling terminal */
     /* The job's signals: the supervisor itself blocks all and ignores none. Every
      * signal not in `ignored` gets its default action. */
     sigset_t mask, ignored;
@@ -71,12 +80,7 @@ struct engine_request {
     bool carry_tmpdir;      /* the contents of TMPDIR travel with the image */
     const char *tmpdir;     /* the job's TMPDIR, or NULL */
     const char *job_script; /* a node-local file that must travel, or NULL */
-    enum engine_compress {
-        ENGINE_COMPRESS_AUTO,
-        ENGINE_COMPRESS_NONE,
-        ENGINE_COMPRESS_ZSTD,
-        ENGINE_COMPRESS_GZIP
-    } compress; /* an engine that has not this one takes its own */
+    enum engine_compress compress;
 };
 
 /* What a checkpoint was. */
@@ -166,6 +170,10 @@ struct engine {
 
 /* All of them, the one that "auto" prefers first; ended by NULL. */
 extern const struct engine *const engine_table[];
+
+/* To be called first by the main of a program that launches jobs: an engine may start
+ * it once more as a step on the way to the job, and this does not return then. */
+void engine_become_job(int argc, char **argv);
 
 /* The engine of that name, or NULL and ERR_USAGE. */
 const struct engine *engine_find(const char *name, struct err *e);

@@ -99,6 +99,7 @@ int job_config_from_environment(struct job_config *config, struct err *e)
 
     config->carry_tmpdir = carry && strcmp(carry, "1") == 0;
     config->tmpdir = variable("TMPDIR");
+    config->engine_options.dmtcp_prefix = variable("QCKPT_DMTCP_PREFIX");
     for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++) {
         struct err mistake = {0};
 

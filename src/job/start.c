@@ -167,7 +167,8 @@ static int launch_job(struct supervisor *s, struct err *e)
                                       .stdio = {0, 1, 2},
                                       .take_tty = s->args->take_tty,
                                       .mask = s->args->inherited.mask,
-                                      .ignored = s->args->inherited.ignored};
+                                      .ignored = s->args->inherited.ignored,
+                                      .compress = c->compress};
 
     write_record(s);
     warn_of_no_checkpoints(s);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "dmtcp/launch.h"
+
+#include "base/err.h"
+#include "dmtcp/session.h"
+
+#include <string.h>
+
+const char launch_word[] = "--become-job";
+
+/* Of the pipe by which the start is reported; nothing else is open above 2 there. */
+enum { REPORT_FD = 3 };
+
+/* Linux has it and uses it for nothing. DMTCP's own choice is SIGUSR2, which Grid
+ * Engine sends to warn a job. */
+static const char checkpoint_signal[] = "16";
+
+int launch_arguments(const struct session *s, const struct launch_how *how,
+                     struct words *argv, struct err *e)
+{
+    char *const last[] = {(char *)how->self, (char *)launch_word,
+                          (char *)how->job->path, NULL};
+
+    if (words_add(argv, e, "%s", s->in.launch) < 0 ||
+        session_arguments(s, argv, e) < 0 || words_add(argv, e, "--ckpt-signal") < 0 ||
+        words_add(argv, e, "%s", checkpoint_signal) < 0 ||
+        words_add(argv, e, how->gzip ? "--gzip" : "--no-gzip") < 0)
+        return -1;
+    if (how->plugins && (words_add(argv, e, "--with-plugin") < 0 ||
+                         words_add(argv, e, "%s", how->plugins) < 0))
+        return -1;
+    if (words_split(argv, how->arguments, e) < 0)
+        return -1;
+    return words_add_all(argv, last, e) < 0 ? -1
+                                            : words_add_all(argv, how->job->argv, e);
+}
+
+static int explain(struct session *s, struct err *e)
+{
+    char said[700];
+
+    session_last_words(s, said, sizeof(said));
+    return err_set(e, ERR_FAILED, "dmtcp_launch could not start the job: %s", said);
+}
+
+int launch_job(struct session *s, const struct launch_how *how, struct err *e)
+{
+    auto_words struct words argv = {0}, envp = {0};
+    struct start_how start = *how->job;
+
+    if (launch_arguments(s, how, &argv, e) < 0 ||
+        session_environment(s, how->job->envp, &envp, e) < 0)
+        return -1;
+    start.name = how->job->path;
+    start.path = s->in.launch;
+    start.argv = argv.word;
+    start.envp = envp.word;
+    start.report_fd = REPORT_FD;
+    if (start_program(&start, &s->root, NULL, e) == 0)
+        return 0;
+    return e->kind == ERR_FAILED ? explain(s, e) : -1;
+}
+
+void launch_as_told(int argc, char **argv)
+{
+    if (argc >= 4 && strcmp(argv[1], launch_word) == 0)
+        start_exec(REPORT_FD, argv[2], argv + 3);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "dmtcp/ready.h"
+
+#include "base/err.h"
+#include "base/str.h"
+#include "dmtcp/command.h"
+#include "dmtcp/room.h"
+#include "dmtcp/session.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Between execve and the loading of libraries a process looks as if it were not under
+ * DMTCP; none does for so long. */
+enum { PATIENCE_MS = 1500, LOOK_MS = 50, LOOKS_MAX = 200 };
+
+static const struct process *find_foreign(const struct processes *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (!all->process[i].under_dmtcp)
+            return &all->process[i];
+    return NULL;
+}
+
+static bool is_foreign_still(const struct processes *all, pid_t pid)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (all->process[i].pid == pid)
+            return !all->process[i].under_dmtcp;
+    return false;
+}
+
+static int list(const struct session *s, struct processes *all, struct err *e)
+{
+    processes_free(all);
+    return session_processes(s, all, e) < 0 ? -1 : processes_measure(all, e);
+}
+
+/* All are under DMTCP, or each is so only for a moment. */
+static int check_processes(const struct session *s, struct processes *all,
+                           struct err *e)
+{
+    unsigned same = 0;
+    pid_t suspect = 0;
+
+    for (unsigned i = 0; i < LOOKS_MAX; i++) {
+        const struct process *foreign;
+
+        if (list(s, all, e) < 0)
+            return -1;
+        foreign = find_foreign(all);
+        if (!foreign)
+            return 0;
+        if (suspect == 0 || !is_foreign_still(all, suspect)) {
+            suspect = foreign->pid;
+            same = 0;
+        } else if (++same >= PATIENCE_MS / LOOK_MS) {
+            return err_set(e, ERR_REFUSED,
+                           "process %d (%s) is not under DMTCP: a statically linked or "
+                           "Go program, or one with other privileges, cannot be saved "
+                           "by it",
+                           foreign->pid, foreign->name);
+        }
+        poll(NULL, 0, LOOK_MS);
+    }
+    return 0;
+}
+
+void ready_name_foreign(const struct session *s, char *out, size_t size)
+{
+    auto_processes struct processes all = {0};
+    const struct process *foreign = NULL;
+    struct err ignored = {0};
+
+    if (list(s, &all, &ignored) == 0)
+        foreign = find_foreign(&all);
+    out[0] = '\0';
+    if (foreign)
+        snprintf(out, size, "process %d (%s) is not under DMTCP", foreign->pid,
+                 foreign->name);
+}
+
+static int wait_until_running(const struct session *s, unsigned timeout_s,
+                              struct err *e)
+{
+    struct command_status status = {0};
+
+    for (unsigned ms = 0; ms < timeout_s * 1000; ms += LOOK_MS) {
+        if (command_status(&s->in, door_port(s->door), &status, e) < 0)
+            return -1;
+        if (status.running)
+            return 0;
+        poll(NULL, 0, LOOK_MS);
+    }
+    if (status.peers == 0)
+        return err_set(e, ERR_REFUSED, "no process of the job is under DMTCP");
+    return err_set(e, ERR_REFUSED,
+                   "DMTCP says for %u s that the job's %u processes do not all run",
+                   timeout_s, status.peers);
+}
+
+static int find_root(const struct session *s, struct ready *ready, struct err *e)
+{
+    auto_command_list struct command_list workers = {0};
+
+    if (command_list(&s->in, door_port(s->door), &workers, e) < 0)
+        return -1;
+    for (size_t i = 0; i < workers.n; i++)
+        if (workers.worker[i].pid == s->root)
+            return str_format(ready->root, sizeof(ready->root), e, "%s",
+                              workers.worker[i].unique);
+    return err_set(e, ERR_REFUSED, "the job's first process, %d, is not under DMTCP",
+                   s->root);
+}
+
+static int check_room(const struct session *s, const struct processes *all,
+                      struct ready *ready, struct err *e)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        const struct process *p = &all->process[i];
+        char size[32], limit[32];
+
+        ready->image_bytes += p->image_bytes;
+        if (p->image_bytes > p->file_limit_bytes)
+            return err_set(e, ERR_REFUSED,
+                           "process %d (%s) may only write files of %s (ulimit -f), "
+                           "but its image may take %s: DMTCP would end the job",
+                           p->pid, p->name, str_bytes(p->file_limit_bytes, limit),
+                           str_bytes(p->image_bytes, size));
+    }
+    return room_prove(s->images_fd, ready->image_bytes, e);
+}
+
+int ready_for_checkpoint(const struct session *s, unsigned timeout_s,
+                         struct ready *ready, struct err *e)
+{
+    auto_processes struct processes all = {0};
+
+    *ready = (struct ready){0};
+    if (check_processes(s, &all, e) < 0 || wait_until_running(s, timeout_s, e) < 0 ||
+        find_root(s, ready, e) < 0)
+        return -1;
+    return check_room(s, &all, ready, e);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Whether DMTCP may be asked for a checkpoint now. It cannot be told to give one up,
+ * and it ends a job that it cannot save: all that can be known is found out before.
+ */
+#ifndef DMTCP_READY_H
+#define DMTCP_READY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct session;
+
+struct ready {
+    char root[64];        /* the id of the job's root process, see struct image */
+    uint64_t image_bytes; /* what the images may take, at most */
+};
+
+/*
+ * Waits, at most timeout_s, until the job runs. ERR_REFUSED: a process is not under
+ * DMTCP, which would wait for it for ever; there is no room for the images; the job may
+ * not write files as large. The job has not been touched.
+ */
+int ready_for_checkpoint(const struct session *s, unsigned timeout_s,
+                         struct ready *ready, struct err *e);
+
+/* "process 4711 (name) is not under DMTCP", or "". */
+void ready_name_foreign(const struct session *s, char *out, size_t size);
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "dmtcp/restart.h"
+
+#include "base/err.h"
+#include "base/fault.h"
+#include "base/io.h"
+#include "base/proc.h"
+#include "base/scope.h"
+#include "base/start.h"
+#include "base/stdfile.h"
+#include "base/str.h"
+#include "base/sum.h"
+#include "dmtcp/command.h"
+#include "dmtcp/record.h"
+#include "dmtcp/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Without any progress; reading the images may take as long as it does. */
+enum { PATIENCE_S = 120, LOOK_MS = 200, RUNNING_LOOK_MS = 50 };
+
+struct restart {
+    struct session *session;
+    const struct restart_how *how;
+    struct record record;
+    char images[PATH_MAX]; /* with the names that dmtcp_restart wants */
+};
+
+/* ---- before anything is started ---- */
+
+static int verify(const struct restart *r, struct err *e)
+{
+    const struct images *set = &r->record.images;
+
+    for (size_t i = 0; i < set->n; i++) {
+        if (sum_verify(r->how->dirfd, set->image[i].file, NULL, e) < 0)
+            return -1;
+        for (size_t k = 0; k < set->image[i].n_saved; k++)
+            if (sum_verify(r->how->dirfd, set->image[i].saved[k].file, NULL, e) < 0)
+                return -1;
+    }
+    if (r->record.job_script.path[0] &&
+        sum_verify(r->how->dirfd, r->record.job_script.file, NULL, e) < 0)
+        return -1;
+    return 0;
+}
+
+static int check_version(const struct restart *r, struct err *e)
+{
+    const struct install *in = &r->session->in;
+
+    if (r->record.major == in->major)
+        return 0;
+    return err_set(e, ERR_REFUSED,
+                   "the images were written by DMTCP %u.%u, and %s is of %u.%u: a host "
+                   "needs the same major version",
+                   r->record.major, r->record.minor, in->restart, in->major, in->minor);
+}
+
+/* A name by which another program finds the generation. */
+static int generation_path(const struct restart *r, char *out, size_t size,
+                           struct err *e)
+{
+    char link[64];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", r->how->dirfd);
+    n = readlink(link, out, size);
+    if (n < 0 || (size_t)n >= size)
+        return err_sys(e, "find the path of the generation");
+    out[n] = '\0';
+    return 0;
+}
+
+static int lay_out(struct restart *r, struct err *e)
+{
+    char from[PATH_MAX];
+    auto_fd int dirfd = -1;
+
+    if (str_format(r->images, sizeof(r->images), e, "%s/restart", r->session->workdir) <
+            0 ||
+        generation_path(r, from, sizeof(from), e) < 0)
+        return -1;
+    if (mkdir(r->images, 0700) < 0)
+        return err_sys(e, "make %s", r->images);
+    dirfd = open(r->images, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dirfd < 0)
+        return err_sys(e, "open %s", r->images);
+    return images_lay_out(&r->record.images, from, dirfd, e);
+}
+
+/* ---- saved files, which DMTCP looks for where it wrote them ---- */
+
+static bool has_saved(const struct images *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (set->image[i].n_saved > 0)
+            return true;
+    return false;
+}
+
+/* WORKDIR of then, beside WORKDIR of now as a rule: its last part but one. */
+static int old_workdir(const struct restart *r, char *out, size_t size, struct err *e)
+{
+    const char *last = strrchr(r->record.directory, '/');
+
+    return str_format(out, size, e, "%.*s", (int)(last - r->record.directory),
+                      r->record.directory);
+}
+
+static int put_saved(struct restart *r, struct err *e)
+{
+    char workdir[PATH_MAX];
+    auto_fd int dirfd = -1;
+
+    if (!has_saved(&r->record.images))
+        return 0;
+    if (old_workdir(r, workdir, sizeof(workdir), e) < 0)
+        return -1;
+    if (mkdir(workdir, 0700) < 0 || mkdir(r->record.directory, 0700) < 0)
+        return err_set(e, ERR_REFUSED,
+                       "DMTCP will look for files of the job in %s, which cannot be "
+                       "made here (%s): has the job's directory been moved?",
+                       r->record.directory, strerror(errno));
+    dirfd = open(r->record.directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dirfd < 0)
+        return err_sys(e, "open %s", r->record.directory);
+    return images_copy_saved(&r->record.images, r->how->dirfd, dirfd, e);
+}
+
+static void remove_saved(struct restart *r)
+{
+    char workdir[PATH_MAX];
+    struct err ignored = {0};
+
+    if (has_saved(&r->record.images) &&
+        old_workdir(r, workdir, sizeof(workdir), &ignored) == 0)
+        io_remove_tree(AT_FDCWD, workdir, &ignored);
+}
+
+/* ---- the processes ---- */
+
+static int fail_with_words(struct restart *r, const char *what, struct err *e)
+{
+    char said[700];
+
+    session_last_words(r->session, said, sizeof(said));
+    return err_set(e, ERR_FAILED, "%s: %s", what, said);
+}
+
+static int start(struct restart *r, struct err *e)
+{
+    auto_words struct words argv = {0}, envp = {0};
+    struct session *s = r->session;
+    struct start_how how = {.path = s->in.restart,
+                            .stdio = {s->stdio[0], s->stdio[1], s->stdio[2]}};
+
+    if (words_add(&argv, e, "%s", s->in.restart) < 0 ||
+        session_arguments(s, &argv, e) < 0 ||
+        session_environment(s, environ, &envp, e) < 0)
+        return -1;
+    for (size_t i = 0; i < r->record.images.n; i++)
+        if (words_add(&argv, e, "%s/%s", r->images, r->record.images.image[i].name) < 0)
+            return -1;
+    how.argv = argv.word;
+    how.envp = envp.word;
+    sigemptyset(&how.mask);
+    sigemptyset(&how.ignored);
+    return start_program(&how, &s->root, NULL, e);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * UINT64_C(1000) + t.tv_nsec / 1000000;
+}
+
+/* Grows while memory is restored, and changes when a process is made. */
+static uint64_t progress_of(const struct session *s)
+{
+    auto_processes struct processes all = {0};
+    struct err ignored = {0};
+    uint64_t sum = 0;
+
+    if (session_processes(s, &all, &ignored) < 0)
+        return 0;
+    for (size_t i = 0; i < all.n; i++) {
+        auto_free char *text = NULL;
+        unsigned long long size = 0, resident = 0;
+
+        if (proc_file(all.process[i].pid, "statm", &text, NULL, &ignored) == 0 &&
+            sscanf(text, "%llu %llu", &size, &resident) == 2)
+            sum += 1 + size + resident;
+    }
+    return sum;
+}
+
+/* Until nothing but the word is missing for the job to run. */
+static int wait_restored(struct restart *r, struct err *e)
+{
+    struct session *s = r->session;
+    uint64_t progress = 0, since_ms = now_ms();
+
+    for (;;) {
+        struct pollfd p = {.fd = door_fd(s->door), .events = POLLIN};
+        enum door_event event = session_hear(s);
+        uint64_t now = progress_of(s);
+
+        if (event == DOOR_RESTORED)
+            return 0;
+        if (event == DOOR_CLOSED)
+            return err_set(e, ERR_FAILED, "DMTCP's coordinator has ended: %s", s->why);
+        if (session_reap(s))
+            return fail_with_words(r, "dmtcp_restart failed", e);
+        if (now != progress)
+            since_ms = now_ms();
+        progress = now;
+        if (now_ms() - since_ms > PATIENCE_S * 1000)
+            return fail_with_words(r, "dmtcp_restart does not get on", e);
+        poll(&p, 1, LOOK_MS);
+    }
+}
+
+static int wait_running(struct restart *r, struct err *e)
+{
+    struct session *s = r->session;
+    uint64_t since_ms = now_ms();
+    struct command_status status;
+
+    for (;;) {
+        if (session_reap(s))
+            return fail_with_words(r, "the job could not be continued", e);
+        if (session_hear(s) == DOOR_CLOSED)
+            return err_set(e, ERR_FAILED, "DMTCP's coordinator has ended: %s", s->why);
+        if (command_status(&s->in, door_port(s->door), &status, e) < 0)
+            return -1;
+        if (status.running)
+            return 0;
+        if (now_ms() - since_ms > PATIENCE_S * 1000)
+            return fail_with_words(r, "the job's files were not opened in time", e);
+        poll(NULL, 0, RUNNING_LOOK_MS);
+    }
+}
+
+/* As a rule the process that was started becomes it; with orphans in the job, DMTCP may
+ * have made it another one, which is a child of ours all the same. */
+static int find_root(struct restart *r, struct err *e)
+{
+    auto_command_list struct command_list workers = {0};
+    struct session *s = r->session;
+
+    if (command_list(&s->in, door_port(s->door), &workers, e) < 0)
+        return -1;
+    for (size_t i = 0; i < workers.n; i++)
+        if (strcmp(workers.worker[i].unique, r->record.root) == 0) {
+            s->root = workers.worker[i].pid;
+            return 0;
+        }
+    return err_set(e, ERR_FAILED, "the job's first process was not restored");
+}
+
+/* ---- the standard files ---- */
+
+static int continue_stdio(const struct restart *r, struct err *e)
+{
+    for (int i = 0; i < 3; i++) {
+        const struct record_stdio *was = &r->record.stdio[i];
+        const struct stdfile file = {.path = was->path,
+                                     .inode = was->inode,
+                                     .position = was->position,
+                                     .size_bytes = was->size_bytes};
+
+        if (was->is_regular && stdfile_continue(r->session->stdio[i], i, &file, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int commit(struct restart *r, struct err *e)
+{
+    const struct restart_how *how = r->how;
+
+    fault_point("dmtcp-restored");
+    if (how->may_commit && how->may_commit(how->arg, e) < 0)
+        return -1;
+    return continue_stdio(r, e) < 0 ? -1 : door_release(r->session->door, e);
+}
+
+/* ---- */
+
+static int run(struct restart *r, struct err *e)
+{
+    if (record_read(r->how->dirfd, &r->record, e) < 0 || verify(r, e) < 0 ||
+        check_version(r, e) < 0 || lay_out(r, e) < 0 || put_saved(r, e) < 0 ||
+        start(r, e) < 0)
+        return -1;
+    if (wait_restored(r, e) < 0 || commit(r, e) < 0 || wait_running(r, e) < 0)
+        return -1;
+    return find_root(r, e);
+}
+
+int restart_job(struct session *s, const struct restart_how *how, bool *gzip,
+                struct err *e)
+{
+    struct restart r = {.session = s, .how = how};
+    struct err ignored = {0};
+    int rc = run(&r, e);
+
+    *gzip = r.record.gzip;
+    if (rc < 0)
+        session_kill(s);
+    remove_saved(&r);
+    if (r.images[0])
+        io_remove_tree(AT_FDCWD, r.images, &ignored);
+    record_free(&r.record);
+    session_tell(s);
+    return rc;
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "dmtcp/session.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/scope.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DOOR_TIMEOUT_S = 20, KILL_TRIES = 5000 /* of a millisecond */ };
+enum { LAST_WORDS = 4096 };
+
+/* ---- opening ---- */
+
+static int remember_children(struct session *s, struct err *e)
+{
+    struct proc_pids children = {0};
+
+    if (proc_children(getpid(), &children, e) < 0) {
+        proc_pids_free(&children);
+        return -1;
+    }
+    /* Room for the door and a helper, see session_processes. */
+    s->ignored = realloc(children.pid, (children.n + 2) * sizeof(*s->ignored));
+    if (!s->ignored) {
+        proc_pids_free(&children);
+        return err_sys(e, "list of children");
+    }
+    s->n_ignored = children.n;
+    return 0;
+}
+
+static int remember_stdio(struct session *s, const int stdio[3], struct err *e)
+{
+    for (int i = 0; i < 3; i++) {
+        s->stdio[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
+        if (s->stdio[i] < 0)
+            return err_sys(e, "keep a copy of standard file %d", i);
+    }
+    return 0;
+}
+
+static int make_directories(struct session *s, const char *workdir, struct err *e)
+{
+    if (str_format(s->workdir, sizeof(s->workdir), e, "%s", workdir) < 0 ||
+        str_format(s->images, sizeof(s->images), e, "%s/images", workdir) < 0 ||
+        str_format(s->log, sizeof(s->log), e, "%s/dmtcp.log", workdir) < 0)
+        return -1;
+    if (mkdir(s->images, 0700) < 0)
+        return err_sys(e, "make %s", s->images);
+    s->images_fd = open(s->images, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->images_fd < 0)
+        return err_sys(e, "open %s", s->images);
+    /* Not in the job's TMPDIR: that is the job's to empty. */
+    snprintf(s->tmpdir, sizeof(s->tmpdir), "/tmp/qckpt-XXXXXX");
+    if (!mkdtemp(s->tmpdir)) {
+        s->tmpdir[0] = '\0';
+        return err_sys(e, "make a directory in /tmp");
+    }
+    return 0;
+}
+
+static int open_all(struct session *s, const char *workdir, const char *prefix,
+                    const int stdio[3], struct err *e)
+{
+    struct door_how how = {.workdir = workdir, .timeout_s = DOOR_TIMEOUT_S};
+
+    if (install_find(prefix, &s->in, e) < 0 || remember_children(s, e) < 0 ||
+        remember_stdio(s, stdio, e) < 0 || make_directories(s, workdir, e) < 0)
+        return -1;
+    how.coordinator = s->in.coordinator;
+    how.tmpdir = s->tmpdir;
+    s->door = door_open(&how, e);
+    return s->door ? 0 : -1;
+}
+
+int session_open(struct session *s, const char *workdir, const char *prefix,
+                 const int stdio[3], struct err *e)
+{
+    *s = (struct session){.images_fd = -1, .stdio = {-1, -1, -1}};
+    if (open_all(s, workdir, prefix, stdio, e) == 0)
+        return 0;
+    session_close(s);
+    return -1;
+}
+
+void session_close(struct session *s)
+{
+    struct err left = {0};
+
+    door_close(s->door);
+    s->door = NULL;
+    if (s->tmpdir[0] && io_remove_tree(AT_FDCWD, s->tmpdir, &left) < 0)
+        log_warning("%s is left behind: %s", s->tmpdir, left.text);
+    s->tmpdir[0] = '\0';
+    for (int i = 0; i < 3; i++) {
+        scope_close(&s->stdio[i]);
+        s->stdio[i] = -1;
+    }
+    scope_close(&s->images_fd);
+    s->images_fd = -1;
+    free(s->ignored);
+    s->ignored = NULL;
+}
+
+/* ---- what DMTCP's programs are given ---- */
+
+int session_arguments(const struct session *s, struct words *argv, struct err *e)
+{
+    char *const start[] = {"-j", "-h", "127.0.0.1", "-p", NULL};
+
+    if (words_add_all(argv, start, e) < 0 ||
+        words_add(argv, e, "%d", door_port(s->door)) < 0 ||
+        words_add(argv, e, "--ckptdir") < 0 ||
+        words_add(argv, e, "%s", s->images) < 0 || words_add(argv, e, "--tmpdir") < 0 ||
+        words_add(argv, e, "%s", s->tmpdir) < 0)
+        return -1;
+    return 0;
+}
+
+static bool is_dmtcps(const char *variable)
+{
+    static const char *const prefixes[] = {"DMTCP_", "JALIB_", "MTCP_"};
+
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+        if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
+}
+
+int session_environment(const struct session *s, char *const *envp, struct words *out,
+                        struct err *e)
+{
+    for (; *envp; envp++)
+        if (!is_dmtcps(*envp) && words_add(out, e, "%s", *envp) < 0)
+            return -1;
+    /* Warnings, but no notes; not onto the job's standard error. */
+    if (words_add(out, e, "DMTCP_QUIET=1") < 0 ||
+        words_add(out, e, "JALIB_STDERR_PATH=%s", s->log) < 0)
+        return -1;
+    return words_add(out, e, "DMTCP_FAIL_RC=%d", SESSION_FAIL_STATUS);
+}
+
+/* ---- events ---- */
+
+enum door_event session_hear(struct session *s)
+{
+    char text[DOOR_TEXT_SIZE];
+
+    while (!s->is_closed) {
+        enum door_event event = door_next(s->door, text, sizeof(text));
+
+        if (event == DOOR_STRANGER) {
+            memcpy(s->stranger, text, sizeof(text));
+            continue;
+        }
+        s->is_closed = event == DOOR_CLOSED;
+        if (s->is_closed)
+            memcpy(s->why, text, sizeof(text));
+        return event;
+    }
+    return DOOR_CLOSED;
+}
+
+void session_tell(struct session *s)
+{
+    if (s->stranger[0])
+        log_warning("%s", s->stranger);
+    s->stranger[0] = '\0';
+}
+
+/* ---- processes ---- */
+
+/* Children of ours that are not the job's. */
+static size_t not_the_jobs(const struct session *s)
+{
+    size_t n = s->n_ignored;
+
+    if (s->door)
+        s->ignored[n++] = door_pid(s->door);
+    if (s->helper > 0)
+        s->ignored[n++] = s->helper;
+    return n;
+}
+
+int session_processes(const struct session *s, struct processes *out, struct err *e)
+{
+    return processes_list(s->ignored, not_the_jobs(s), out, e);
+}
+
+static bool is_ignored(const struct session *s, pid_t pid)
+{
+    size_t n = not_the_jobs(s);
+
+    for (size_t i = 0; i < n; i++)
+        if (s->ignored[i] == pid)
+            return true;
+    return false;
+}
+
+/* One at a time and by pid: others of our children are not to be collected here. */
+bool session_reap(struct session *s)
+{
+    struct proc_pids children = {0};
+    struct err ignored = {0};
+    int status;
+
+    if (proc_children(getpid(), &children, &ignored) < 0)
+        children.n = 0;
+    for (size_t i = 0; i < children.n; i++) {
+        pid_t pid = children.pid[i];
+
+        if (is_ignored(s, pid) || waitpid(pid, &status, WNOHANG) != pid)
+            continue;
+        if (pid == s->root && (WIFEXITED(status) || WIFSIGNALED(status))) {
+            s->has_ended = true;
+            s->status = status;
+        }
+    }
+    proc_pids_free(&children);
+    /* Its status was collected elsewhere and is not known: it was killed meanwhile. */
+    if (!s->has_ended && s->root > 0 && kill(s->root, 0) < 0 && errno == ESRCH) {
+        s->has_ended = true;
+        s->status = SIGKILL;
+    }
+    return s->has_ended;
+}
+
+void session_kill(struct session *s)
+{
+    for (int i = 0; i < KILL_TRIES; i++) {
+        auto_processes struct processes left = {0};
+        struct err ignored = {0};
+
+        session_reap(s);
+        if (session_processes(s, &left, &ignored) < 0 || left.n == 0)
+            return;
+        for (size_t k = 0; k < left.n; k++)
+            kill(left.process[k].pid, SIGKILL);
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+}
+
+/* ---- files ---- */
+
+static bool is_temporary(const char *name)
+{
+    static const char end[] = ".temp";
+    size_t n = strlen(name);
+
+    return n >= sizeof(end) && strcmp(name + n - (sizeof(end) - 1), end) == 0;
+}
+
+int session_clear_images(struct session *s, bool all, struct err *e)
+{
+    int copy = openat(s->images_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry;
+
+    if (!dir)
+        return err_sys(e, "list %s", s->images);
+    while ((entry = readdir(dir))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            (!all && is_temporary(entry->d_name)))
+            continue;
+        if (io_remove_tree(s->images_fd, entry->d_name, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void make_one_line(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from; from++) {
+        if (*from == '\033') { /* colours: ESC [ ... m */
+            from += strcspn(from, "m");
+            if (!*from)
+                break;
+        } else if ((unsigned char)*from >= ' ') {
+            *to++ = *from;
+        } else if (to > text && to[-1] != ' ') {
+            *to++ = ' ';
+        }
+    }
+    while (to > text && to[-1] == ' ')
+        to--;
+    *to = '\0';
+}
+
+void session_last_words(const struct session *s, char *out, size_t size)
+{
+    char text[LAST_WORDS + 1];
+    auto_fd int fd = open(s->log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    ssize_t n =
+        fd < 0 ? 0
+               : pread(fd, text, LAST_WORDS, end > LAST_WORDS ? end - LAST_WORDS : 0);
+
+    text[n > 0 ? n : 0] = '\0';
+    make_one_line(text);
+    if (text[0])
+        snprintf(out, size, "DMTCP says: %.600s", text);
+    else
+        snprintf(out, size, "DMTCP does not say why");
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a run of a job under DMTCP has: the programs, the coordinator behind its door,
+ * the directories they write to, and the processes.
+ *
+ *     WORKDIR/images      where DMTCP writes images
+ *     WORKDIR/dmtcp.log   what DMTCP says inside of the job's processes
+ *     /tmp/qckpt-XXXXXX   what it maps and listens at: on this host
+ */
+#ifndef DMTCP_SESSION_H
+#define DMTCP_SESSION_H
+
+#include "dmtcp/door.h"
+#include "dmtcp/install.h"
+#include "dmtcp/processes.h"
+#include "dmtcp/words.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct err;
+
+/* The exit status of a process in which DMTCP has failed. */
+enum { SESSION_FAIL_STATUS = 213 };
+
+struct session {
+    struct install in;
+    struct door *door; /* NULL: not opened, or closed */
+    char workdir[PATH_MAX], images[PATH_MAX], log[PATH_MAX], tmpdir[PATH_MAX];
+    int images_fd;
+    int stdio[3];   /* copies of what the run was given */
+    pid_t root;     /* the job's root process; 0: none yet */
+    bool has_ended; /* the root; `status` is how, as wait(2) gives it */
+    int status;
+    pid_t *ignored; /* children that the caller had before; owned */
+    size_t n_ignored;
+    pid_t helper;                  /* a child of ours that is not the job's, or 0 */
+    bool is_closed;                /* DOOR_CLOSED has been heard */
+    char why[DOOR_TEXT_SIZE];      /* ... and this */
+    char stranger[DOOR_TEXT_SIZE]; /* to be logged; "" for none */
+};
+
+/* Makes the directories and opens the door. `prefix` may be NULL. On failure nothing is
+ * left. */
+int session_open(struct session *s, const char *workdir, const char *prefix,
+                 const int stdio[3], struct err *e);
+
+/* Closes the door and removes the node-local directory. The job has ended. */
+void session_close(struct session *s);
+
+/* "-j -h 127.0.0.1 -p PORT --ckptdir D --tmpdir T": what dmtcp_launch and dmtcp_restart
+ * both take. */
+int session_arguments(const struct session *s, struct words *argv, struct err *e);
+
+/* A copy of `envp` without what another DMTCP may have set, and with what these
+ * programs are to find. */
+int session_environment(const struct session *s, char *const *envp, struct words *out,
+                        struct err *e);
+
+/* The next event that a checkpoint or a restart is about. Strangers are kept for
+ * session_tell. */
+enum door_event session_hear(struct session *s);
+
+/* Logs what session_hear has kept. Not while the job stands still. */
+void session_tell(struct session *s);
+
+/* The job's live processes. */
+int session_processes(const struct session *s, struct processes *out, struct err *e);
+
+/* Collects the job's children that have ended. Whether `root` is or was one of them. */
+bool session_reap(struct session *s);
+
+/* Kills every process of the job, until none is left or some seconds have passed. */
+void session_kill(struct session *s);
+
+/* Removes everything in the directory of images; `all` false: only images that are
+ * complete, as a process may be about to rename its own. */
+int session_clear_images(struct session *s, bool all, struct err *e);
+
+/* The last lines of dmtcp.log, in one line, or a hint that there are none. */
+void session_last_words(const struct session *s, char *out, size_t size);
+
+#endif

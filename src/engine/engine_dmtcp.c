@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "engine/engine_dmtcp.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "dmtcp/capture.h"
+#include "dmtcp/launch.h"
+#include "dmtcp/restart.h"
+#include "dmtcp/session.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* The coordinator ends with the last process of the job, which may be seen first. */
+enum { ROOT_END_TRIES = 100, ROOT_END_MS = 20 };
+
+struct engine_job {
+    struct session session;
+    struct capture *capture; /* NULL: no checkpoint is under way */
+    int dirfd;               /* of the checkpoint; not owned */
+    bool gzip;
+    bool is_lost;
+};
+
+static struct engine_job *job_new(struct err *e)
+{
+    struct engine_job *j = calloc(1, sizeof(*j));
+
+    if (!j)
+        err_sys(e, "job");
+    return j;
+}
+
+static void dmtcp_close(struct engine_job *j)
+{
+    if (!j)
+        return;
+    capture_end(j->capture);
+    session_close(&j->session);
+    free(j);
+}
+
+static const char *prefix_of(const struct engine_options *options)
+{
+    return options ? options->dmtcp_prefix : NULL;
+}
+
+static int dmtcp_probe(const struct engine_options *options, struct err *e)
+{
+    struct install found;
+
+    return install_find(prefix_of(options), &found, e);
+}
+
+/* ---- starting ---- */
+
+/* This program, by which dmtcp_launch starts the job. */
+static int find_self(char *out, size_t size, struct err *e)
+{
+    ssize_t n = readlink("/proc/self/exe", out, size);
+
+    if (n < 0 || (size_t)n >= size)
+        return err_sys(e, "find this program");
+    out[n] = '\0';
+    return 0;
+}
+
+static int launch(struct engine_job *j, const struct engine_launch *how, struct err *e)
+{
+    char self[PATH_MAX];
+    const struct start_how start = {
+        .path = how->path,
+        .argv = how->argv,
+        .envp = how->envp,
+        .stdio = {how->stdio[0], how->stdio[1], how->stdio[2]},
+        .take_tty = how->take_tty,
+        .mask = how->mask,
+        .ignored = how->ignored,
+    };
+    const struct launch_how job = {
+        .job = &start,
+        .self = self,
+        .plugins = how->options ? how->options->dmtcp_plugins : NULL,
+        .arguments = how->options ? how->options->dmtcp_arguments : NULL,
+        .gzip = j->gzip,
+    };
+
+    return find_self(self, sizeof(self), e) < 0 ? -1 : launch_job(&j->session, &job, e);
+}
+
+static struct engine_job *dmtcp_launch(const struct engine_launch *how, struct err *e)
+{
+    struct engine_job *j = job_new(e);
+
+    if (!j)
+        return NULL;
+    if (session_open(&j->session, how->workdir, prefix_of(how->options), how->stdio,
+                     e) < 0) {
+        free(j);
+        return NULL;
+    }
+    j->gzip = how->compress == ENGINE_COMPRESS_GZIP;
+    if (launch(j, how, e) == 0)
+        return j;
+    session_kill(&j->session);
+    dmtcp_close(j);
+    return NULL;
+}
+
+static struct engine_job *dmtcp_restart(int dirfd, const struct engine_restart *how,
+                                        struct err *e)
+{
+    const struct restart_how restart = {.dirfd = dirfd,
+                                        .tmpdir = how->tmpdir,
+                                        .job_script = how->job_script,
+                                        .may_commit = how->may_commit,
+                                        .arg = how->arg};
+    struct engine_job *j = job_new(e);
+
+    if (!j)
+        return NULL;
+    if (session_open(&j->session, how->workdir, prefix_of(how->options), how->stdio,
+                     e) < 0) {
+        free(j);
+        return NULL;
+    }
+    if (restart_job(&j->session, &restart, &j->gzip, e) == 0)
+        return j;
+    dmtcp_close(j);
+    return NULL;
+}
+
+/* ---- checkpoints ---- */
+
+static int dmtcp_begin(struct engine_job *j, const struct engine_request *r,
+                       struct err *e)
+{
+    const struct capture_how how = {.dirfd = r->dirfd,
+                                    .stop = r->stop,
+                                    .timeout_s = r->freeze_timeout_s,
+                                    .gzip = j->gzip,
+                                    .tmpdir = r->tmpdir,
+                                    .job_script = r->job_script};
+
+    if (j->capture)
+        return err_set(e, ERR_REFUSED,
+                       "DMTCP has not ended the checkpoint before this one yet");
+    if (session_reap(&j->session))
+        return err_set(e, ERR_GONE, "the job has ended");
+    j->dirfd = r->dirfd;
+    j->capture = capture_begin(&j->session, &how, e);
+    return j->capture ? 0 : -1;
+}
+
+static int dmtcp_wait_fd(struct engine_job *j)
+{
+    return j->capture ? capture_fd(j->capture) : -1;
+}
+
+static bool dmtcp_is_finished(struct engine_job *j, struct engine_progress *p)
+{
+    return !j->capture || capture_step(j->capture, &p->bytes, &p->total_bytes);
+}
+
+static uint64_t bytes_below(int dirfd)
+{
+    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry;
+    uint64_t sum = 0;
+
+    while (dir && (entry = readdir(dir))) {
+        struct stat st;
+
+        if (fstatat(dirfd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode))
+            sum += st.st_size;
+    }
+    return sum;
+}
+
+static int dmtcp_finish(struct engine_job *j, struct engine_stats *stats, struct err *e)
+{
+    struct capture_stats own = {0};
+    int rc = capture_finish(j->capture, &own, e);
+
+    *stats = (struct engine_stats){.processes = own.processes,
+                                   .threads = own.threads,
+                                   .bytes = own.bytes,
+                                   .stored_bytes = bytes_below(j->dirfd),
+                                   .pause_us = own.pause_us};
+    if (!capture_stops(j->capture) && !capture_is_overdue(j->capture)) {
+        capture_end(j->capture);
+        j->capture = NULL;
+    }
+    return rc;
+}
+
+static void dmtcp_end(struct engine_job *j, bool kill_job)
+{
+    if (kill_job)
+        session_kill(&j->session);
+    if (!kill_job && j->capture && capture_is_overdue(j->capture))
+        return;
+    capture_end(j->capture);
+    j->capture = NULL;
+}
+
+/* ---- the end ---- */
+
+/* Whether the root ends by itself, now that the coordinator has. */
+static bool root_ends(struct engine_job *j)
+{
+    for (int i = 0; i < ROOT_END_TRIES; i++) {
+        if (session_reap(&j->session))
+            return true;
+        poll(NULL, 0, ROOT_END_MS);
+    }
+    return false;
+}
+
+static void look_at_door(struct engine_job *j)
+{
+    struct session *s = &j->session;
+
+    if (j->capture && capture_is_overdue(j->capture)) {
+        if (!capture_late(j->capture))
+            return;
+        capture_end(j->capture);
+        j->capture = NULL;
+    }
+    if (j->capture) /* it hears for itself */
+        return;
+    session_hear(s);
+    session_tell(s);
+    if (s->is_closed && !s->has_ended && !j->is_lost && !root_ends(j)) {
+        j->is_lost = true;
+        log_error("DMTCP has lost the job, its coordinator has ended: %s", s->why);
+    }
+}
+
+static bool is_failure(int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == SESSION_FAIL_STATUS;
+}
+
+static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
+{
+    char said[700];
+
+    session_reap(&j->session);
+    look_at_door(j);
+    *status = j->session.status;
+    if (j->is_lost)
+        return ENGINE_LOST;
+    if (!j->session.has_ended)
+        return ENGINE_RUNS;
+    if (!is_failure(*status))
+        return ENGINE_ENDED;
+    j->is_lost = true;
+    session_last_words(&j->session, said, sizeof(said));
+    log_error("DMTCP has failed in the job's first process: %s", said);
+    return ENGINE_LOST;
+}
+
+static int dmtcp_signal_group(struct engine_job *j, int signo)
+{
+    pid_t group = j->session.has_ended ? -1 : getpgid(j->session.root);
+
+    return group <= 0 ? 0 : kill(-group, signo);
+}
+
+/* All, not the group: DMTCP gives processes of a restarted job other groups. */
+static int dmtcp_stop_all(struct engine_job *j, bool stopped)
+{
+    auto_processes struct processes all = {0};
+    struct err ignored = {0};
+
+    if (session_processes(&j->session, &all, &ignored) < 0)
+        return -1;
+    for (size_t i = 0; i < all.n; i++)
+        kill(all.process[i].pid, stopped ? SIGSTOP : SIGCONT);
+    return 0;
+}
+
+static void dmtcp_kill(struct engine_job *j)
+{
+    session_kill(&j->session);
+    capture_end(j->capture);
+    j->capture = NULL;
+}
+
+const struct engine engine_dmtcp = {
+    .name = "dmtcp",
+    .needs_workdir = true,
+    .stands_while_writing = true,
+    .probe = dmtcp_probe,
+    .launch = dmtcp_launch,
+    .restart = dmtcp_restart,
+    .begin = dmtcp_begin,
+    .wait_fd = dmtcp_wait_fd,
+    .is_finished = dmtcp_is_finished,
+    .finish = dmtcp_finish,
+    .end = dmtcp_end,
+    .reap = dmtcp_reap,
+    .signal_group = dmtcp_signal_group,
+    .stop_all = dmtcp_stop_all,
+    .kill = dmtcp_kill,
+    .close = dmtcp_close,
+};
