@@ -70,7 +70,9 @@ int hook_open(struct hook *h, int argc, char **argv, struct err *e)
 void hook_close(struct hook *h)
 {
     store_close(h->store);
+    settings_free(h->settings);
     h->store = NULL;
+    h->settings = NULL;
 }
 
 void hook_log(struct hook *h, enum log_level level, const char *event, const char *fmt,
@@ -96,16 +98,24 @@ int hook_ended(struct hook *h, int result, const char *how, const struct err *e)
     return result;
 }
 
-int hook_seconds(const char *variable, unsigned missing, unsigned *seconds,
-                 struct err *e)
+static int take_seconds(void *arg, const char *value, struct err *e)
 {
-    const char *value = getenv(variable);
+    return str_to_seconds(value, arg, e);
+}
 
+int hook_seconds(struct settings *settings, const char *variable, unsigned missing,
+                 unsigned *seconds, struct err *e)
+{
     *seconds = missing;
-    if (!value || !*value || str_to_seconds(value, seconds, e) == 0)
-        return 0;
-    *seconds = missing;
-    return err_wrap(e, "%s", variable);
+    return settings_apply(settings, variable, take_seconds, seconds, e);
+}
+
+static void log_problems(struct hook *h)
+{
+    const char *problem;
+
+    for (size_t i = 0; (problem = settings_problem(h->settings, i)); i++)
+        hook_log(h, LOG_WARNING, "warning", "%s", problem);
 }
 
 unsigned hook_timeout_s(struct hook *h)
@@ -113,8 +123,11 @@ unsigned hook_timeout_s(struct hook *h)
     struct err e = {0};
     unsigned seconds;
 
-    if (hook_seconds("QCKPT_HOOK_TIMEOUT", TIMEOUT_DEFAULT_S, &seconds, &e) < 0)
+    h->settings = settings_read();
+    if (hook_seconds(h->settings, "QCKPT_HOOK_TIMEOUT", TIMEOUT_DEFAULT_S, &seconds,
+                     &e) < 0)
         hook_log(h, LOG_WARNING, "warning", "%s; %u s are taken", e.text, seconds);
+    log_problems(h);
     return seconds;
 }
 

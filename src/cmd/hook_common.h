@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "ge/ge.h"
+#include "job/settings.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -24,6 +25,7 @@ struct hook {
     bool pe_task;   /* a task of a parallel job: it has no checkpoint of its own */
     char host[256]; /* this host as Grid Engine calls it; empty: not known */
     struct store *store;
+    struct settings *settings;
     uint64_t epoch; /* the job's current run when the hook began; 0: none */
 };
 
@@ -54,15 +56,16 @@ unsigned hook_timeout_s(struct hook *h);
  * still is one after `timeout_s`. */
 bool hook_wait_supervisor_gone(struct hook *h, unsigned timeout_s);
 
-/* A time in seconds from the environment; `missing` when it is not set or empty. */
-int hook_seconds(const char *variable, unsigned missing, unsigned *seconds,
-                 struct err *e);
+/* A time in seconds that is set by `variable` or the site; else `missing`. */
+int hook_seconds(struct settings *settings, const char *variable, unsigned missing,
+                 unsigned *seconds, struct err *e);
 
 /* Begins, in the background, to remove what ended jobs of this user have left in
  * ckpt_dir: directories of jobs that Grid Engine no longer knows, unchanged for
  * QCKPT_SWEEP_AGE (default 7 days, "never" for never). At most once an hour. It is no
  * child of the caller, whose `name` it has in the event log. */
-void hook_sweep_start(const struct ge_job *job, const char *name);
+void hook_sweep_start(const struct ge_job *job, struct settings *settings,
+                      const char *name);
 
 /* Removes the user's directory when only the note of the last sweep is in it. */
 void hook_sweep_forget(const struct ge_job *job);

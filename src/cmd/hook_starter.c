@@ -38,6 +38,8 @@ enum {
 struct starter {
     struct ge_job job;
     struct ge_spool *spool; /* NULL: not readable */
+    struct settings *settings;
+    unsigned retry_delay_s;
     struct ge_start start;
     struct ge_command command;
     struct store *store;
@@ -53,6 +55,7 @@ static void starter_close(struct starter *s)
     ge_spool_free(s->spool);
     ge_command_free(&s->command);
     store_close(s->store);
+    settings_free(s->settings);
 }
 
 static void tell_stderr(enum log_level level, const char *text)
@@ -114,15 +117,6 @@ static _Noreturn void run_unsupervised(struct starter *s, const struct err *why)
 
 /* ---- what cannot be helped now ---- */
 
-static unsigned retry_delay_s(void)
-{
-    struct err ignored = {0};
-    unsigned seconds;
-
-    hook_seconds("QCKPT_RETRY_DELAY", RETRY_DELAY_S, &seconds, &ignored);
-    return seconds;
-}
-
 static _Noreturn void queue_again(struct starter *s, const struct err *why)
 {
     tell(
@@ -136,7 +130,7 @@ static _Noreturn void queue_again(struct starter *s, const struct err *why)
 static _Noreturn void queue_again_later(struct starter *s, const struct err *why)
 {
     undo_supervision(s);
-    sleep(retry_delay_s());
+    sleep(s->retry_delay_s);
     queue_again(s, why);
 }
 
@@ -160,7 +154,7 @@ static struct store *open_store(const struct ge_job *job, struct err *e)
  * where nothing else can be asked. */
 static void need_store(struct starter *s)
 {
-    unsigned left = s->job.restarted ? retry_delay_s() : 0;
+    unsigned left = s->job.restarted ? s->retry_delay_s : 0;
     struct err e = {0};
 
     s->store = open_store(&s->job, &e);
@@ -239,6 +233,14 @@ static bool is_given_up(void *arg)
     return presence == GE_DELETED;
 }
 
+static void tell_problems(struct starter *s)
+{
+    const char *problem;
+
+    for (size_t i = 0; (problem = settings_problem(s->settings, i)); i++)
+        tell(s, LOG_WARNING, "%s", problem);
+}
+
 static void configure(struct starter *s, struct job_config *config)
 {
     struct err e = {0};
@@ -257,8 +259,9 @@ static void configure(struct starter *s, struct job_config *config)
         .job = s->job.job,
         .task = s->job.task,
     };
-    if (job_config_from_environment(config, &e) < 0)
+    if (job_config_read(config, s->settings, s->job.ckpt_env, &e) < 0)
         tell(s, LOG_WARNING, "%s; the default is taken", e.text);
+    config->engine_options.hosts_file = s->job.hosts_file;
 }
 
 /* A job that has a generation goes on with the engine that made it, or not here. A new
@@ -270,7 +273,7 @@ static void choose_engine(struct starter *s, struct job_config *config)
 
     if (s->has_generation)
         return;
-    job_choose_engine(config, s->job.ckpt_env, &s->choice);
+    job_choose_engine(config, &s->choice);
     if (config->no_checkpoints) {
         snprintf(text, sizeof(text), "this job runs without checkpoints: %s",
                  config->no_checkpoints);
@@ -343,7 +346,8 @@ static _Noreturn void run_supervised(struct starter *s)
 
     configure(s, &config);
     choose_engine(s, &config);
-    hook_sweep_start(&s->job, name);
+    hook_sweep_start(&s->job, s->settings, name);
+    tell_problems(s);
     s->was_front = true;
     end_with_shepherd();
     if (job_run(&config, &status, &outcome, &e) < 0)
@@ -428,6 +432,16 @@ static int read_command(struct starter *s, int argc, char **argv, struct err *e)
     return ge_command_make(&s->start, argc, argv, &s->command, e);
 }
 
+static void read_settings(struct starter *s)
+{
+    struct err e = {0};
+
+    s->settings = settings_read();
+    if (hook_seconds(s->settings, "QCKPT_RETRY_DELAY", RETRY_DELAY_S, &s->retry_delay_s,
+                     &e) < 0)
+        tell(s, LOG_WARNING, "%s; %u s are taken", e.text, s->retry_delay_s);
+}
+
 int cmd_hook_starter(int argc, char **argv, struct err *e)
 {
     __attribute__((cleanup(starter_close))) struct starter s = {0};
@@ -442,6 +456,7 @@ int cmd_hook_starter(int argc, char **argv, struct err *e)
     ge_start_clean_environment();
     if (!is_ours(&s))
         become_job(&s);
+    read_settings(&s);
     if (!is_known)
         run_unknown(&s, &why);
     if (cannot_start(&s))

@@ -174,20 +174,28 @@ static bool only_stamp_left(int user_dir)
     return found;
 }
 
-static int read_age(time_t *age_s)
+/* 0: never. */
+static int take_age(void *arg, const char *value, struct err *e)
 {
-    const char *value = getenv("QCKPT_SWEEP_AGE");
-    struct err e = {0};
-    unsigned seconds;
+    unsigned *age_s = arg;
 
-    if (value && strcmp(value, "never") == 0)
-        return -1;
-    if (hook_seconds("QCKPT_SWEEP_AGE", AGE_DEFAULT_S, &seconds, &e) < 0) {
+    if (strcmp(value, "never") != 0)
+        return str_to_seconds(value, age_s, e);
+    *age_s = 0;
+    return 0;
+}
+
+static int read_age(struct settings *settings, time_t *age_s)
+{
+    unsigned seconds = AGE_DEFAULT_S;
+    struct err e = {0};
+
+    if (settings_apply(settings, "QCKPT_SWEEP_AGE", take_age, &seconds, &e) < 0) {
         log_warning("%s; nothing is swept", e.text);
         return -1;
     }
     *age_s = seconds;
-    return 0;
+    return seconds > 0 ? 0 : -1;
 }
 
 static int open_user_dir(const struct ge_job *job)
@@ -218,13 +226,14 @@ static _Noreturn void run_detached(struct sweep *s)
     _exit(0);
 }
 
-void hook_sweep_start(const struct ge_job *job, const char *name)
+void hook_sweep_start(const struct ge_job *job, struct settings *settings,
+                      const char *name)
 {
     __attribute__((cleanup(sweep_close))) struct sweep s = {
         .self = job, .name = name, .user_dir = -1, .now = time(NULL)};
     pid_t child;
 
-    if (read_age(&s.age_s) < 0)
+    if (read_age(settings, &s.age_s) < 0)
         return;
     s.user_dir = open_user_dir(job);
     if (s.user_dir < 0 || !take_turn(&s))

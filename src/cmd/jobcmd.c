@@ -2,6 +2,8 @@
 #include "cmd/jobcmd.h"
 
 #include "base/err.h"
+#include "base/log.h"
+#include "job/settings.h"
 #include "store/store.h"
 
 #include <limits.h>
@@ -10,14 +12,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* As long as the program: the configuration points into it. */
+static struct settings *settings;
+
 int jobcmd_config(struct job_config *config, unsigned interval_s, uint64_t keep,
                   struct err *e)
 {
     struct passwd *user = getpwuid(geteuid());
+    const char *problem;
 
     *config = (struct job_config){.exclusive = true, .tell_stderr = true};
-    if (job_config_from_environment(config, e) < 0)
+    settings = settings_read();
+    if (job_config_read(config, settings, NULL, e) < 0)
         return -1;
+    for (size_t i = 0; (problem = settings_problem(settings, i)); i++)
+        log_warning("%s", problem);
     if (keep > INT_MAX)
         return err_set(e, ERR_USAGE, "--keep is too large");
     if (keep > 0)

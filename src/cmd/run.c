@@ -55,7 +55,7 @@ static int choose_engine(struct job_config *config, struct err *e)
         return err_wrap(e, "--engine");
     if (engine)
         config->engine_name = engine;
-    if (job_choose_engine(config, NULL, &choice) && config->no_checkpoints)
+    if (job_choose_engine(config, &choice) && config->no_checkpoints)
         return err_set(e, ERR_FAILED, "nothing was started: engine %s",
                        config->no_checkpoints);
     return 0;

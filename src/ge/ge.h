@@ -36,6 +36,7 @@ struct ge_job {
     const char *spool_dir;
     const char *tmpdir;
     const char *job_script;
+    const char *hosts_file; /* PE_HOSTFILE of a job that has more than one host */
     bool restarted; /* RESTARTED: not its first run. A hint only: never proof of a
                        checkpoint, or of there being none */
     bool migrated;  /* RESTARTED is 2: the run before ended, at a migration or with 99;

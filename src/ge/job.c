@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/err.h"
+#include "base/io.h"
+#include "base/scope.h"
 #include "base/str.h"
 #include "ge/ge.h"
 
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { HOSTS_SIZE_MAX = 16 << 20 };
 
 /* Grid Engine sets what does not apply to "undefined" or leaves it empty. */
 static const char *variable(const char *name)
@@ -72,6 +77,37 @@ static int read_ckpt_dir(struct ge_job *j, const char *dir, struct err *e)
     return 0;
 }
 
+/* Each line begins with a host's name, sge_pe(5); a host may have several. */
+static bool names_hosts(const char *path)
+{
+    struct err ignored = {0};
+    auto_free char *text = NULL;
+    char *rest, *line;
+    const char *first = NULL;
+
+    if (io_read_file(AT_FDCWD, path, HOSTS_SIZE_MAX, &text, NULL, &ignored) < 0)
+        return false;
+    rest = text;
+    while ((line = strsep(&rest, "\n"))) {
+        line[strcspn(line, " \t")] = '\0';
+        if (!first)
+            first = line;
+        else if (*line && strcmp(first, line) != 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *read_hosts_file(void)
+{
+    const char *path = variable("PE_HOSTFILE");
+    const char *count = variable("NHOSTS");
+
+    if (!path || path[0] != '/')
+        return NULL;
+    return (count && strcmp(count, "1") != 0) || names_hosts(path) ? path : NULL;
+}
+
 static int read_job(struct ge_job *j, const char *job, const char *task,
                     const char *ckpt_dir, struct err *e)
 {
@@ -82,6 +118,7 @@ static int read_job(struct ge_job *j, const char *job, const char *task,
     result.spool_dir = variable("SGE_JOB_SPOOL_DIR");
     result.tmpdir = variable("TMPDIR");
     result.job_script = variable("JOB_SCRIPT");
+    result.hosts_file = read_hosts_file();
     result.restarted = restarted && strcmp(restarted, "0") != 0;
     result.migrated = restarted && strcmp(restarted, "2") == 0;
     if (read_ids(&result, job, task, e) < 0 || read_user(result.user, e) < 0)

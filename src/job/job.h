@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct err;
+struct settings;
 struct store;
 
 /* What job_run shall do. Nothing is copied or owned; it must live until job_run
@@ -28,7 +29,7 @@ struct job_config {
     /* For a launch; a job that has generations goes on with the engine that made them.
      */
     const struct engine *engine;
-    const char *engine_name; /* what was asked for: see job_choose_engine; or NULL */
+    const char *engine_name; /* what was asked for: for job_choose_engine */
     struct engine_options engine_options;
     /* Why a job that is launched runs without checkpoints: requests are refused with
      * this. Then `engine` only starts it. NULL: it can be saved. */
@@ -65,22 +66,29 @@ struct job_config {
     bool tell_stderr; /* short lines about restart, stop and failures on stderr */
 };
 
-/* Sets engine_name, interval_s, keep, freeze_timeout_s, compress, carry_tmpdir and
- * tmpdir from QCKPT_ENGINE, QCKPT_INTERVAL, QCKPT_KEEP, QCKPT_FREEZE_TIMEOUT,
- * QCKPT_COMPRESS, QCKPT_CARRY_TMPDIR and TMPDIR; and `engine` to one that can launch.
- * ERR_USAGE names the variable that is wrong; the rest is set all the same. */
-int job_config_from_environment(struct job_config *config, struct err *e);
+/* Sets from the site's file and the environment (job/settings.h) what QCKPT_INTERVAL,
+ * QCKPT_KEEP, QCKPT_FREEZE_TIMEOUT, QCKPT_COMPRESS, QCKPT_CARRY_TMPDIR and
+ * QCKPT_DMTCP_PREFIX, _PLUGINS and _ARGUMENTS stand for, and tmpdir from TMPDIR.
+ *
+ * `engine_name` comes from QCKPT_ENGINE; else, for a job of a checkpoint environment
+ * (`ckpt_env`, may be NULL), from the file's line for that environment, or is "dmtcp"
+ * when that is in the environment's name; else it is the file's; else "auto". `engine`
+ * is one that can launch.
+ *
+ * ERR_USAGE names the variable that is wrong; the rest is set all the same. What is
+ * wrong in the file becomes a problem of `settings`, which must live as long as
+ * `config`. */
+int job_config_read(struct job_config *config, struct settings *settings,
+                    const char *ckpt_env, struct err *e);
 
 /* Whether that is the name of an engine, or "auto"; else ERR_USAGE. */
 int job_check_engine_name(const char *name, struct err *e);
 
-/* Chooses the engine of a job that is to be launched, asking their probes:
- * config->engine_name, or for a job of a checkpoint environment (`ckpt_env`, may be
- * NULL) whose name has "dmtcp" in it that engine, or "auto". Sets config->engine, and
- * config->no_checkpoints when none can be used; the text is in `choice`, which must
- * live as long as `config`. True when one was asked for by name. */
-bool job_choose_engine(struct job_config *config, const char *ckpt_env,
-                       struct engine_choice *choice);
+/* Chooses the engine of a job that is to be launched by config->engine_name and the
+ * engines' probes: sets config->engine, and config->no_checkpoints when it cannot be
+ * had, to a text in `choice`, which must live as long as `config`. True when one was
+ * asked for by name. */
+bool job_choose_engine(struct job_config *config, struct engine_choice *choice);
 
 enum job_outcome {
     JOB_ENDED,      /* by itself, now or in an earlier run (completion record) */

@@ -26,6 +26,7 @@ libexec=$work/libexec/qckpt
 ckpt_dir=$work/ckpt
 user=$(id -un)
 job_dir=$ckpt_dir/$user/4711.1
+: >"$work/qckpt.conf" # the site's settings: this machine's are no test's
 mkdir -p "$libexec" "$ckpt_dir" "$work/spool" "$work/bin"
 chmod 1777 "$ckpt_dir"
 for hook in starter checkpoint migrate clean; do
@@ -40,7 +41,7 @@ ge_env() {
     env -i PATH="$PATH" HOME="$work" USER="$user" JOB_ID=4711 SGE_TASK_ID=undefined \
         SGE_JOB_SPOOL_DIR="${SPOOL-$work/spool}" JOB_SCRIPT="${JOB_SCRIPT-}" \
         RESTARTED=0 TMPDIR="$work" SGE_BINARY_PATH="$work/bin" SGE_ROOT=/nonexistent \
-        QCKPT_ENGINE="${QCKPT_ENGINE-}" "$@"
+        QCKPT_ENGINE="${QCKPT_ENGINE-}" QCKPT_CONFIG="$work/qckpt.conf" "$@"
 }
 
 ge_qstat() {

@@ -25,6 +25,8 @@ done
 work=$(mktemp -d /tmp/qckpt-cli-XXXXXX)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || bail_out "no directory $work"
+: >.qckpt.conf # the site's settings: this machine's are no test's
+export QCKPT_CONFIG=$work/.qckpt.conf
 
 q() {
     "$QCKPT" "$@"

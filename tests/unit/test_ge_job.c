@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/err.h"
 #include "ge/ge.h"
+#include "scratch.h"
 #include "tap.h"
 
 #include <pwd.h>
@@ -141,8 +142,43 @@ static void other_numbers_of_arguments_are_refused(void)
     }
 }
 
+static const char *hosts_file(const char *path, const char *nhosts)
+{
+    struct ge_job j;
+    struct err e = {0};
+
+    ckpt_job();
+    setenv("PE_HOSTFILE", path, 1);
+    if (nhosts)
+        setenv("NHOSTS", nhosts, 1);
+    CHECK_INT(ge_job_read(&j, &e), 0);
+    return j.hosts_file;
+}
+
+static void a_file_of_several_hosts_counts(void)
+{
+    static const char one[] = "n1 2 all.q@n1 UNDEFINED\nn1 1 other.q@n1 UNDEFINED\n";
+    static const char two[] = "n1 2 all.q@n1 UNDEFINED\nn2 1 all.q@n2 UNDEFINED\n";
+    struct scratch s = scratch_make();
+    char path[100];
+
+    snprintf(path, sizeof(path), "%s/pe_hostfile", s.path);
+    CHECK(!hosts_file(path, NULL));
+    CHECK_STR(hosts_file(path, "2"), path);
+    scratch_put(s.fd, "pe_hostfile", one, sizeof(one) - 1);
+    CHECK(!hosts_file(path, NULL));
+    CHECK(!hosts_file(path, "1"));
+    scratch_put(s.fd, "pe_hostfile", two, sizeof(two) - 1);
+    CHECK_STR(hosts_file(path, NULL), path);
+    CHECK_STR(hosts_file(path, "2"), path);
+    CHECK(!hosts_file("", "2"));
+    CHECK(!hosts_file("pe_hostfile", "2"));
+    scratch_drop(&s);
+}
+
 int main(void)
 {
+    RUN(a_file_of_several_hosts_counts);
     RUN(a_plain_job_is_task_1_of_this_user);
     RUN(an_array_task_has_its_own_number);
     RUN(a_job_without_checkpointing_is_no_error);
