@@ -120,6 +120,10 @@ start true
 is "an environment of another name takes the first engine that can" \
     "$(ended) $(jq -r .engine "$job_dir/job.json")" "0 native"
 rm -rf "${ckpt_dir:?}"/*
+QCKPT_ENGINE=dmtcp
+start true
+is "QCKPT_ENGINE=dmtcp is not another engine" "$(ended) $(jq -r .engine "$job_dir/job.json")" "0 none"
+rm -rf "${ckpt_dir:?}"/*
 QCKPT_ENGINE=steam
 start true
 is "an engine that does not exist: as if none was asked for" \
@@ -135,6 +139,6 @@ else
     as=("$tests/no_native")
     start sh -c 'exit 5'
     is "a host without any engine: the job runs" "$(ended)" 5
-    ok "... and says so" grep -q "runs without checkpoints: native: " "$work/err"
+    ok "... and says so" grep -q "runs without checkpoints: native: .*; dmtcp: " "$work/err"
 fi
 done_testing

@@ -16,6 +16,13 @@ status_is "--engine wants one that exists" 2 q run --engine steam -- true
 has "... and names it" "$err" "--engine: there is no engine 'steam'"
 [ ! -e qckpt.ckpt ]
 is "... before anything is made" $? 0
+status_is "--engine dmtcp where there is no DMTCP starts nothing" 1 q run --engine dmtcp -- touch ran
+has "... says so" "$err" "nothing was started: engine dmtcp: "
+[ ! -e ran ] && [ ! -e qckpt.ckpt ]
+is "... and makes nothing" $? 0
+status_is "QCKPT_ENGINE=dmtcp does the same" 1 env QCKPT_ENGINE=dmtcp "$QCKPT" run -- touch ran
+status_is "--engine comes before QCKPT_ENGINE" 0 env QCKPT_ENGINE=dmtcp "$QCKPT" run -d over \
+    --engine native -- true
 
 # ---- where the native engine cannot work
 
@@ -37,6 +44,7 @@ is "... and has not run it" $? 0
 wait_until 10 test -s pid
 has "auto runs the job without checkpoints and says so" "$(<none.err)" \
     "warning: this job runs without checkpoints: native: "
+has "... of each engine" "$(<none.err)" "; dmtcp: "
 q show -d none >shown
 has "... which is its state" "$(<shown)" "state      runs without checkpoints: native: "
 has "... and its engine" "$(<shown)" "engine     none"

@@ -44,7 +44,7 @@ source=${0%/*}/../..
 grep -v '^#dmtcp_plugins' "$source/share/qckpt.conf.example" | sed 's/^#\([a-z]\)/\1/' >$conf
 is "the example has nothing but settings" \
     "$("$QCKPT" run -d "$work/j7" --engine native -- true 2>&1)" ""
-sed -n 's/^#\([a-z_]*\).*=.*/\1/p' "$source/share/qckpt.conf.example" | sort -u >"$work/in-example"
+sed -n 's/^#\([a-z_][a-z_]*\).*=.*/\1/p' "$source/share/qckpt.conf.example" | sort -u >"$work/in-example"
 sed -n 's/^\*\([a-z_]*\)\*.* = .*/\1/p' "$source/doc/man/qckpt.conf.5.scd" | sort -u >"$work/in-man"
 same_file "the man page has the settings of the example" "$work/in-man" "$work/in-example"
 unset QCKPT_CONFIG
@@ -63,12 +63,13 @@ engine_is() {
     rm -rf "${ckpt_dir:?}"/*
 }
 
-echo 'engine[long-*] = auto
+echo 'engine[long-*] = dmtcp
 engine[dmtcp-l*] = native
 engine = native' >$conf
 engine_is "the engine is the site's" native
 env=dmtcp-all engine_is "... unless the environment is called otherwise" none
 env=dmtcp-long engine_is "... or has a line" native
+env=long-qckpt engine_is "... also for an engine that is not there" none
 QCKPT_ENGINE=native
 env=dmtcp-all engine_is "... or the job asks for another" native
 QCKPT_ENGINE=
