@@ -24,7 +24,8 @@ struct command {
     int (*run)(int count, char **words, struct err *e);
 };
 
-extern const struct command cmd_run, cmd_checkpoint, cmd_restart, cmd_show, cmd_verify;
+extern const struct command cmd_run, cmd_checkpoint, cmd_restart, cmd_show, cmd_verify,
+    cmd_complexes;
 
 /* Where checkpoints are kept when -d does not say. */
 #define CMD_DEFAULT_DIR "qckpt.ckpt"

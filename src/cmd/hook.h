@@ -20,4 +20,7 @@ int cmd_hook_checkpoint(int argc, char **argv, struct err *e);
 int cmd_hook_migrate(int argc, char **argv, struct err *e);
 int cmd_hook_clean(int argc, char **argv, struct err *e);
 
+/* load_sensor. */
+int cmd_hook_sensor(int argc, char **argv, struct err *e);
+
 #endif

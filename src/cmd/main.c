@@ -13,8 +13,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-static const struct command *const commands[] = {&cmd_run, &cmd_checkpoint,
-                                                 &cmd_restart, &cmd_show, &cmd_verify};
+static const struct command *const commands[] = {
+    &cmd_run, &cmd_checkpoint, &cmd_restart, &cmd_show, &cmd_verify, &cmd_complexes};
 
 static const struct {
     const char *name;
@@ -23,6 +23,7 @@ static const struct {
              {"qckpt-checkpoint", cmd_hook_checkpoint},
              {"qckpt-migrate", cmd_hook_migrate},
              {"qckpt-clean", cmd_hook_clean},
+             {"qckpt-sensor", cmd_hook_sensor},
              /* The names of gridengine_dmtcp, for sites that are configured for it. */
              {"dmtcp_starter", cmd_hook_starter},
              {"dmtcp_checkpoint", cmd_hook_checkpoint},

@@ -46,6 +46,8 @@ int arm64_flags(uint64_t hwcap, uint64_t hwcap2, struct cpu_flags *set, struct e
 
 void arm64_model(uint64_t midr, struct cpu *c)
 {
+    if (midr == 0)
+        return;
     snprintf(c->vendor, sizeof(c->vendor), "0x%02x", (unsigned)(midr >> 24 & 0xff));
     c->family = 8;
     c->model = midr >> 4 & 0xfff;

@@ -10,7 +10,7 @@
 /* Adds what is set. */
 int arm64_flags(uint64_t hwcap, uint64_t hwcap2, struct cpu_flags *set, struct err *e);
 
-/* Vendor, model and so on from MIDR_EL1. */
+/* Vendor, model and so on from MIDR_EL1; 0: not known. */
 void arm64_model(uint64_t midr, struct cpu *c);
 
 /* All flags that are known, from 0 until NULL. */
