@@ -19,8 +19,9 @@ LAYERS = {
     "ge": {"base"},
     "image": {"base"},
     "store": {"base"},
-    "native": {"image", "base"},
-    "dmtcp": {"base"},
+    "place": {"base"},
+    "native": {"image", "place", "base"},
+    "dmtcp": {"place", "base"},
     "engine": {"native", "dmtcp", "base"},
     "job": {"engine", "store", "ge", "cpu", "base"},
     "cmd": {"job", "engine", "store", "ge", "cpu", "base"},
@@ -72,7 +73,7 @@ def layers():
 def private_headers():
     """one module sees another only through its public header"""
     public = {"image": {"image.h", "codec.h"}, "native": {"native.h", "save/checkpoint.h", "memory/writer.h"},
-              "dmtcp": None, "engine": {"engine.h"}, "store": {"store.h"}, "job": {"job.h", "settings.h"}, "ge": None, "base": None, "cpu": {"cpu.h"}}
+              "dmtcp": None, "place": None, "engine": {"engine.h"}, "store": {"store.h"}, "job": {"job.h", "settings.h"}, "ge": None, "base": None, "cpu": {"cpu.h"}}
     for path in sources("src/*.c", "src/*.h"):
         for number, line in enumerate(text(path).split("\n"), 1):
             match = re.match(r'#include "(\w+)/([^"]+)"', line)

@@ -8,6 +8,7 @@
 #include "image/image.h"
 #include "native/native.h"
 #include "native/restore/namespaces.h"
+#include "place/place.h"
 #include "tap.h"
 
 #include <fcntl.h>
@@ -179,7 +180,7 @@ static void with_a_failure(void)
     carry(img, "a/b/c", S_IFREG | 0644, "made");
     CHECK_INT(carry_put_back(img, &how, &e), 0);
     CHECK_STR(get("a/b/c"), "made");
-    carry_undo();
+    place_undo();
 }
 
 static void a_failed_restart_leaves_nothing_behind(void)

@@ -2,251 +2,12 @@
 #include "native/restore/carry.h"
 
 #include "base/err.h"
-#include "base/io.h"
-#include "base/scope.h"
 #include "image/image.h"
 #include "native/native.h"
-#include "native/restore/cover.h"
+#include "place/place.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* ---- what was made for real, for the case of a failure ---- */
-
-static char **made;
-static size_t n_made;
-
-static int remember(const char *path, struct err *e)
-{
-    char **more = realloc(made, (n_made + 1) * sizeof(*more));
-
-    if (!more)
-        return err_sys(e, "%s", path);
-    made = more;
-    made[n_made] = strdup(path);
-    if (!made[n_made])
-        return err_sys(e, "%s", path);
-    n_made++;
-    return 0;
-}
-
-void carry_undo(void)
-{
-    while (n_made > 0) {
-        char *path = made[--n_made];
-
-        umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
-        if (unlink(path) < 0)
-            rmdir(path);
-        free(path);
-    }
-}
-
-/* ---- making a place ---- */
-
-/* The length of the longest part of `path` that is an existing directory. */
-static size_t existing_part(const char *path)
-{
-    char part[PATH_MAX];
-    struct stat st;
-
-    for (size_t n = strlen(path); n > 0; n--) {
-        if (path[n] != '/' && path[n] != '\0')
-            continue;
-        snprintf(part, sizeof(part), "%.*s", (int)n, path);
-        if (stat(part, &st) == 0 && S_ISDIR(st.st_mode))
-            return n;
-    }
-    return 0;
-}
-
-static int make_directory(const char *path, bool real, struct err *e)
-{
-    if (mkdir(path, 0755) < 0)
-        return errno == EEXIST ? 0 : err_sys(e, "make %s", path);
-    return real ? remember(path, e) : 0;
-}
-
-/* Makes all directories above the last part of `path`. *real: they are on a disk. */
-static int make_parents(const char *path, bool *real, struct err *e)
-{
-    char part[PATH_MAX];
-    size_t n = existing_part(path), last = strrchr(path, '/') - path;
-
-    snprintf(part, sizeof(part), "%.*s", (int)(n ? n : 1), path);
-    *real = access(part, W_OK) == 0;
-    if (!*real && cover_directory(part, e) < 0)
-        return -1;
-    while (n < last) {
-        const char *next = strchr(path + n + 1, '/');
-
-        n = next - path;
-        snprintf(part, sizeof(part), "%.*s", (int)n, path);
-        if (make_directory(part, *real, e) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* ---- what a stranger may have put there ---- */
-
-/* Whether a part of `path` is not ours and lies where everybody can make files: another
- * user of this host could know the name. Ids other than ours are not told apart here,
- * in a user namespace. */
-static bool may_be_planted(const char *path)
-{
-    char part[PATH_MAX];
-    struct stat st, above;
-    size_t n = strlen(path);
-
-    while (n > 1) {
-        snprintf(part, sizeof(part), "%.*s", (int)n, path);
-        if (lstat(part, &st) < 0)
-            return false;
-        while (n > 1 && path[n - 1] != '/')
-            n--;
-        snprintf(part, sizeof(part), "%.*s", (int)n, path);
-        if (st.st_uid != geteuid() && stat(part, &above) == 0 &&
-            (above.st_mode & S_ISVTX) && (above.st_mode & S_IWOTH))
-            return true;
-        while (n > 1 && path[n - 1] == '/')
-            n--;
-    }
-    return false;
-}
-
-/* ---- the old TMPDIR ---- */
-
-/* The job's files must not get into a directory that somebody else has made. The
- * descriptor keeps it from being exchanged meanwhile. */
-static int bind_over(const char *old, const char *now, struct err *e)
-{
-    auto_fd int fd = open(old, O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
-    char target[32];
-
-    if (fd < 0)
-        return err_set(e, ERR_REFUSED,
-                       "%s is in the way, and may have been put there by another user "
-                       "of this host: have it removed",
-                       old);
-    snprintf(target, sizeof(target), "/proc/self/fd/%d", fd);
-    if (mount(now, target, NULL, MS_BIND | MS_REC, NULL) < 0)
-        return err_sys(e, "bind %s to %s", now, old);
-    return 0;
-}
-
-static int bind_tmpdir(const char *old, const char *now, struct err *e)
-{
-    struct stat st;
-    bool real;
-
-    if (!old || !now || old[0] != '/' || strlen(old) >= PATH_MAX ||
-        strcmp(old, now) == 0)
-        return 0;
-    if (lstat(old, &st) == 0)
-        return may_be_planted(old) ? bind_over(old, now, e) : 0;
-    if (make_parents(old, &real, e) < 0 || make_directory(old, real, e) < 0)
-        return -1;
-    return bind_over(old, now, e);
-}
-
-static bool is_below(const char *path, const char *directory)
-{
-    size_t n = directory ? strlen(directory) : 0;
-
-    return n > 1 && strncmp(path, directory, n) == 0 && path[n] == '/';
-}
-
-/* ---- files ---- */
-
-static bool same_content(const struct image_carried *c, const struct stat *st)
-{
-    struct err ignored = {0};
-    auto_free char *now = NULL;
-    size_t size;
-    auto_fd int fd = -1;
-
-    if (!S_ISREG(st->st_mode) || (uint64_t)st->st_size != c->content.size)
-        return false;
-    fd = open(c->path, O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && io_read_fd(fd, c->content.size, &now, &size, &ignored) == 0 &&
-           size == c->content.size && memcmp(now, c->content.data, size) == 0;
-}
-
-static int set_times(int fd, const struct image_carried *c, struct err *e)
-{
-    const struct timespec t[2] = {
-        {.tv_nsec = UTIME_OMIT},
-        {.tv_sec = c->mtime_ns / 1000000000, .tv_nsec = c->mtime_ns % 1000000000}};
-
-    if (fchmod(fd, c->mode & 07777) < 0 || futimens(fd, t) < 0)
-        return err_sys(e, "set mode and time of %s", c->path);
-    return 0;
-}
-
-static int write_file(const struct image_carried *c, int flags, struct err *e)
-{
-    auto_fd int fd = open(c->path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-
-    if (fd < 0)
-        return err_sys(e, "create %s", c->path);
-    if (io_write_all(fd, c->content.data, c->content.size, e) < 0 ||
-        set_times(fd, c, e) < 0)
-        return err_wrap(e, "%s", c->path);
-    return io_close(&fd, e);
-}
-
-static int make_missing(const struct image_carried *c, struct err *e)
-{
-    bool real;
-
-    if (make_parents(c->path, &real, e) < 0)
-        return -1;
-    if (real && remember(c->path, e) < 0)
-        return -1;
-    return write_file(c, O_CREAT | O_EXCL, e);
-}
-
-/* ---- the contents of TMPDIR: made for real, they are the job's to change ---- */
-
-static int make_in_tmpdir(const struct image_carried *c, struct err *e)
-{
-    char target[PATH_MAX];
-    struct stat st;
-    bool real;
-
-    /* The same TMPDIR as before: what is there is at least as new. */
-    if (lstat(c->path, &st) == 0)
-        return 0;
-    if (make_parents(c->path, &real, e) < 0)
-        return -1;
-    if (S_ISDIR(c->mode)) {
-        if (mkdir(c->path, c->mode & 07777) < 0)
-            return err_sys(e, "make %s", c->path);
-        return 0;
-    }
-    if (S_ISREG(c->mode))
-        return write_file(c, O_CREAT | O_EXCL, e);
-    if (!S_ISLNK(c->mode) || c->content.size >= sizeof(target))
-        return 0;
-    snprintf(target, sizeof(target), "%.*s", (int)c->content.size,
-             (const char *)c->content.data);
-    if (symlink(target, c->path) < 0)
-        return err_sys(e, "link %s", c->path);
-    return 0;
-}
-
-/* Files that the kernel makes up are there already. */
-static bool is_kernels(const char *path)
-{
-    return is_below(path, "/proc") || is_below(path, "/sys") || is_below(path, "/dev");
-}
 
 /* What the job has open for writing is its output, and must stay the real file. */
 static bool is_written(const struct image *img, const char *path)
@@ -264,37 +25,24 @@ static bool is_written(const struct image *img, const char *path)
 static int put_back(const struct image *img, const struct image_carried *c,
                     struct err *e)
 {
-    bool is_script = img->job_script && strcmp(img->job_script, c->path) == 0;
-    bool exists, planted;
-    struct stat st;
+    const struct place_file file = {.path = c->path,
+                                    .mode = c->mode,
+                                    .mtime_ns = c->mtime_ns,
+                                    .data = c->content.data,
+                                    .size = c->content.size};
+    const struct place_role role = {
+        .tmpdir = img->tmpdir,
+        .is_script = img->job_script && strcmp(img->job_script, c->path) == 0,
+        .is_written = is_written(img, c->path),
+    };
 
-    if (c->path[0] != '/' || strlen(c->path) >= PATH_MAX)
-        return err_set(e, ERR_CORRUPT, "a file that travels has the path %.100s",
-                       c->path);
-    if (is_kernels(c->path))
-        return 0;
-    exists = lstat(c->path, &st) == 0;
-    /* A file of our own was not put there by anybody else, wherever it lies. */
-    planted = may_be_planted(c->path) && !(exists && st.st_uid == geteuid());
-    if (!planted && exists && S_ISREG(c->mode) && same_content(c, &st))
-        return 0;
-    if (is_below(c->path, img->tmpdir))
-        return make_in_tmpdir(c, e);
-    if (!S_ISREG(c->mode))
-        return 0;
-    if (!exists)
-        return make_missing(c, e);
-    /* What the job may have changed itself since is newer than our copy. */
-    if (!S_ISREG(st.st_mode) || is_written(img, c->path) ||
-        (access(c->path, W_OK) == 0 && !is_script && !planted))
-        return 0;
-    return cover_file(c, e);
+    return place_put(&file, &role, e);
 }
 
 int carry_put_back(const struct image *img, const struct native_restart *how,
                    struct err *e)
 {
-    if (bind_tmpdir(img->tmpdir, how->tmpdir, e) < 0)
+    if (place_directory(img->tmpdir, how->tmpdir, e) < 0)
         return err_wrap(e, "the job's TMPDIR");
     for (uint32_t i = 0; i < img->n_carried; i++)
         if (put_back(img, &img->carried[i], e) < 0)

@@ -11,6 +11,7 @@
 #include "native/restore/setup.h"
 #include "native/restore/spawn_pid.h"
 #include "native/restore/stub.h"
+#include "place/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@
 
 static _Noreturn void fail(const struct setup *s, struct err *e)
 {
-    carry_undo();
+    place_undo();
     report_send(s->report_fd, REPORT_FAILED, e);
     _exit(1);
 }
@@ -202,7 +203,7 @@ static void commit(struct setup *s)
     struct err e = {0};
 
     if (report_wait_for_commit(s->report_fd, &e) < 0) {
-        carry_undo();
+        place_undo();
         _exit(1);
     }
     if (files_restore_commit(&s->files, &e) < 0)

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/scope.h"
+#include "place/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,16 +25,6 @@
 
 enum { NS_PER_S = 1000000000 };
 
-static bool has_capabilities(uint64_t wanted)
-{
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2] = {{0}};
-
-    if (syscall(SYS_capget, &header, data) < 0)
-        return false;
-    return ((data[0].effective | (uint64_t)data[1].effective << 32) & wanted) == wanted;
-}
-
 void namespaces_prepare(struct namespaces *ns)
 {
     const uint64_t needed = 1ull << CAP_SYS_ADMIN | 1ull << CAP_SYS_PTRACE |
@@ -42,7 +33,7 @@ void namespaces_prepare(struct namespaces *ns)
 
     ns->uid = geteuid();
     ns->gid = getegid();
-    ns->user = !has_capabilities(needed);
+    ns->user = !mounts_has_capabilities(needed);
 }
 
 pid_t namespaces_clone(const struct namespaces *ns, struct err *e)
@@ -70,28 +61,12 @@ static int write_file(const char *path, const char *text, struct err *e)
     return 0;
 }
 
-/* One id each, which an unprivileged process may map (user_namespaces(7)). */
-static int map_ids(const struct namespaces *ns, struct err *e)
-{
-    char map[64];
-
-    if (write_file("/proc/self/setgroups", "deny", e) < 0)
-        return -1;
-    snprintf(map, sizeof(map), "%u %u 1", ns->uid, ns->uid);
-    if (write_file("/proc/self/uid_map", map, e) < 0)
-        return -1;
-    snprintf(map, sizeof(map), "%u %u 1", ns->gid, ns->gid);
-    return write_file("/proc/self/gid_map", map, e);
-}
-
 int namespaces_enter(const struct namespaces *ns, struct err *e)
 {
-    if (ns->user && map_ids(ns, e) < 0)
+    if (ns->user && mounts_map_ids(ns->uid, ns->gid, e) < 0)
         return -1;
-    /* Slave, not private: what the host mounts later (the automounter) must appear here
-     * too, and what it unmounts must not be held. */
-    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-        return err_sys(e, "detach the mount namespace");
+    if (mounts_detach(e) < 0)
+        return -1;
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return err_sys(e, "mount /proc in the new namespaces (parts of it may be "
                           "masked, as container runtimes do)");

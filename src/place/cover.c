@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "native/restore/cover.h"
+#include "place/cover.h"
 
 #include "base/err.h"
 #include "base/io.h"
 #include "base/scope.h"
-#include "image/image.h"
+#include "place/place.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -117,20 +117,20 @@ int cover_directory(const char *path, struct err *e)
  * the moment in which its only file is bound elsewhere. */
 static const char staging[] = "/proc/fs";
 
-static int fill(int fd, const struct image_carried *file, struct err *e)
+static int fill(int fd, const struct place_file *file, struct err *e)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
                                       {.tv_sec = file->mtime_ns / 1000000000,
                                        .tv_nsec = file->mtime_ns % 1000000000}};
 
-    if (io_write_all(fd, file->content.data, file->content.size, e) < 0)
+    if (io_write_all(fd, file->data, file->size, e) < 0)
         return -1;
     if (fchmod(fd, file->mode & 0777) < 0 || futimens(fd, times) < 0)
         return err_sys(e, "set mode and time");
     return 0;
 }
 
-static int stage(const struct image_carried *file, struct err *e)
+static int stage(const struct place_file *file, struct err *e)
 {
     char path[sizeof(staging) + sizeof("/file")];
     auto_fd int fd = -1;
@@ -146,7 +146,7 @@ static int stage(const struct image_carried *file, struct err *e)
     return fd < 0 ? err_sys(e, "open %s", path) : take_fd(&fd);
 }
 
-int cover_file(const struct image_carried *file, struct err *e)
+int cover_file(const struct place_file *file, struct err *e)
 {
     char from[64];
     int fd, rc = 0;

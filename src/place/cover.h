@@ -3,8 +3,8 @@
  * Paths that exist only in this mount namespace: a directory in which nothing can be
  * made is covered by a tmpfs that has the same entries, bound back, and room for more.
  */
-#ifndef NATIVE_RESTORE_COVER_H
-#define NATIVE_RESTORE_COVER_H
+#ifndef PLACE_COVER_H
+#define PLACE_COVER_H
 
 #include <stddef.h>
 
@@ -13,9 +13,9 @@ struct err;
 /* Covers the directory `path`. */
 int cover_directory(const char *path, struct err *e);
 
-struct image_carried;
+struct place_file;
 
 /* Puts the file over the existing one of its path, with its mode and time of change. */
-int cover_file(const struct image_carried *file, struct err *e);
+int cover_file(const struct place_file *file, struct err *e);
 
 #endif
