@@ -19,7 +19,9 @@ struct start_report {
         START_STDIO,
         START_TTY,
         START_EXEC,
+        START_PREPARE, /* `err` says why */
     } step;
+    struct err err;
 };
 
 /* As a shell ends when it cannot execute a command. */
@@ -32,6 +34,16 @@ static _Noreturn void give_up(int fd, enum start_step step)
     ssize_t n = write(fd, &r, sizeof(r));
 
     _exit(n == sizeof(r) && missing ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
+}
+
+static void prepare(const struct start_how *how, int report_fd)
+{
+    struct start_report r = {.step = START_PREPARE};
+
+    if (!how->prepare || how->prepare(how->arg, &r.err) == 0)
+        return;
+    _exit(write(report_fd, &r, sizeof(r)) == sizeof(r) ? EXIT_NOT_EXECUTABLE
+                                                       : EXIT_NOT_FOUND);
 }
 
 static void reset_signals(const struct start_how *how)
@@ -65,6 +77,7 @@ static _Noreturn void become_job(const struct start_how *how, pid_t parent,
                                  int report_fd)
 {
     setsid();
+    prepare(how, report_fd);
     /* The job must not outlive its supervisor: nobody could save or end it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -92,6 +105,10 @@ _Noreturn void start_exec(int report_fd, const char *path, char *const *argv)
 
 static int fail(const struct start_report *r, const char *name, struct err *e)
 {
+    if (r->step == START_PREPARE) {
+        *e = r->err;
+        return -1;
+    }
     if (r->step == START_EXEC)
         return err_code(e, r->code, "start %s", name);
     if (r->step == START_TTY)

@@ -25,6 +25,11 @@ struct start_how {
     sigset_t mask, ignored; /* every signal not in `ignored` gets its default action */
     const char *name;       /* for messages; NULL: path */
 
+    /* NULL, or called in the child, single-threaded as it is, before anything else is
+     * done to it. When it fails, start_program fails with its error. */
+    int (*prepare)(void *arg, struct err *e);
+    void *arg;
+
     /* Not 0: `path` is a program that ends in start_exec, which finds the pipe under
      * this number. The start has succeeded when start_exec has executed its program. */
     int report_fd;

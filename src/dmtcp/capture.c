@@ -3,7 +3,6 @@
 
 #include "base/err.h"
 #include "base/fault.h"
-#include "base/io.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "dmtcp/command.h"
@@ -12,19 +11,16 @@
 #include "dmtcp/session.h"
 #include "dmtcp/sums.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 250, COMPRESSOR_MS = 10, SCRIPT_MAX = 64 << 20 };
+enum { LOOK_MS = 250, COMPRESSOR_MS = 10 };
 
 struct capture {
     struct session *session;
@@ -43,7 +39,6 @@ struct capture {
     struct record record;
     struct sums sums;
     struct capture_stats stats;
-    char script[PATH_MAX];
 };
 
 static uint64_t now_us(void)
@@ -89,10 +84,6 @@ static struct capture *capture_new(struct session *s, const struct capture_how *
     c->session = s;
     c->how = *how;
     c->epoll = c->timer = c->sums.fd = -1;
-    snprintf(c->record.tmpdir, sizeof(c->record.tmpdir), "%s",
-             how->tmpdir ? how->tmpdir : "");
-    snprintf(c->script, sizeof(c->script), "%s",
-             how->job_script ? how->job_script : "");
     return c;
 }
 
@@ -201,30 +192,6 @@ static int check_set(struct capture *c, struct err *e)
     return 0;
 }
 
-static int take_script(struct capture *c, struct err *e)
-{
-    struct record_carried *r = &c->record.job_script;
-    auto_free char *text = NULL;
-    auto_fd int fd = -1;
-    struct stat st;
-    size_t size;
-
-    if (!c->script[0])
-        return 0;
-    fd = open(c->script, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return 0;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_sys(e, "%s", c->script);
-    if (io_read_fd(fd, SCRIPT_MAX, &text, &size, e) < 0)
-        return err_wrap(e, "%s", c->script);
-    snprintf(r->path, sizeof(r->path), "%s", c->script);
-    snprintf(r->file, sizeof(r->file), "job_script");
-    r->mode = st.st_mode & 0777;
-    r->mtime_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
-    return io_create_file(c->how.dirfd, r->file, text, size, e);
-}
-
 static int take_images(struct capture *c, struct err *e)
 {
     if (c->how.gzip && wait_for_compressors(c, e) < 0)
@@ -232,7 +199,10 @@ static int take_images(struct capture *c, struct err *e)
     if (check_set(c, e) < 0)
         return -1;
     record_note_stdio(c->session->stdio, c->record.stdio);
-    return images_link(c->session->images_fd, &c->record.images, c->how.dirfd, e);
+    if (images_link(c->session->images_fd, &c->record.images, c->how.dirfd, e) < 0)
+        return -1;
+    return local_save(&c->session->local, c->how.carry_tmpdir, c->how.dirfd, &c->record,
+                      e);
 }
 
 /* The job stands still. */
@@ -254,8 +224,7 @@ static void written(struct capture *c)
         let_go(c);
     c->stats.pause_us = now_us() - c->asked_us;
     fault_point("dmtcp-written");
-    if (take_script(c, &e) < 0 ||
-        sums_begin(&c->sums, c->how.dirfd, &c->record, c->how.gzip, &e) < 0 ||
+    if (sums_begin(&c->sums, c->how.dirfd, &c->record, c->how.gzip, &e) < 0 ||
         watch(c, c->sums.fd, &e) < 0) {
         fail(c, &e);
         return;

@@ -19,12 +19,11 @@ struct err;
 struct session;
 
 struct capture_how {
-    int dirfd;              /* of the generation; stays open until the end */
-    bool stop;              /* the job stands still until capture_end */
-    unsigned timeout_s;     /* DMTCP may do nothing visible for so long */
-    bool gzip;              /* images are compressed, by how the job was launched */
-    const char *tmpdir;     /* the job's, or NULL; copied */
-    const char *job_script; /* travels, or NULL; copied */
+    int dirfd;                /* of the generation; stays open until the end */
+    bool stop;                /* the job stands still until capture_end */
+    unsigned timeout_s;       /* DMTCP may do nothing visible for so long */
+    bool gzip;                /* images are compressed, by how the job was launched */
+    const char *carry_tmpdir; /* a directory whose contents travel, or NULL; lives on */
 };
 
 struct capture_stats {

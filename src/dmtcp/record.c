@@ -139,12 +139,12 @@ static json_t *make(const struct record *r, struct err *e)
 
     if (!images)
         return NULL;
-    root = json_pack("{s:i, s:i, s:i, s:b, s:s, s:s, s:o, s:o, s:o, s:o}", "format",
-                     RECORD_FORMAT, "dmtcp_major", (int)r->major, "dmtcp_minor",
-                     (int)r->minor, "gzip", r->gzip, "root", r->root, "directory",
-                     r->directory, "tmpdir", path_or_empty(r->tmpdir), "stdio",
-                     stdio_json(r->stdio), "job_script", carried_json(&r->job_script),
-                     "images", images);
+    root = json_pack("{s:i, s:i, s:i, s:b, s:s, s:s, s:o, s:s, s:o, s:o, s:o}",
+                     "format", RECORD_FORMAT, "dmtcp_major", (int)r->major,
+                     "dmtcp_minor", (int)r->minor, "gzip", r->gzip, "root", r->root,
+                     "directory", r->directory, "tmpdir", path_or_empty(r->tmpdir),
+                     "tmpdir_file", r->tmpdir_file, "stdio", stdio_json(r->stdio),
+                     "job_script", carried_json(&r->job_script), "images", images);
     if (!root)
         err_set(e, ERR_FAILED, "%s: the path of the job's directory is not UTF-8",
                 RECORD);
@@ -363,9 +363,12 @@ static int take(const json_t *root, struct record *r, struct err *e)
         read_text(root, "root", r->root, sizeof(r->root), e) < 0 ||
         read_path(root, "directory", r->directory, sizeof(r->directory), e) < 0 ||
         read_text(root, "tmpdir", r->tmpdir, sizeof(r->tmpdir), e) < 0 ||
+        read_text(root, "tmpdir_file", r->tmpdir_file, sizeof(r->tmpdir_file), e) < 0 ||
         read_stdio(root, r->stdio, e) < 0 ||
         read_carried(root, "job_script", &r->job_script, e) < 0)
         return -1;
+    if (r->tmpdir_file[0] && !str_is_name(r->tmpdir_file))
+        return wrong("tmpdir_file", e);
     return read_images(root, r, e);
 }
 

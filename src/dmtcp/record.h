@@ -36,6 +36,7 @@ struct record {
     char root[64];            /* the job's root process, as struct image.unique */
     char directory[PATH_MAX]; /* where DMTCP wrote: saved files are looked for there */
     char tmpdir[PATH_MAX];    /* the job's TMPDIR, or "" */
+    char tmpdir_file[32];     /* an archive of its contents in the generation, or "" */
     struct record_stdio stdio[3];
     struct record_carried job_script;
     struct images images; /* size_bytes is not kept */

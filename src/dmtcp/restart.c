@@ -49,6 +49,9 @@ static int verify(const struct restart *r, struct err *e)
     if (r->record.job_script.path[0] &&
         sum_verify(r->how->dirfd, r->record.job_script.file, NULL, e) < 0)
         return -1;
+    if (r->record.tmpdir_file[0] &&
+        sum_verify(r->how->dirfd, r->record.tmpdir_file, NULL, e) < 0)
+        return -1;
     return 0;
 }
 
@@ -155,6 +158,14 @@ static int fail_with_words(struct restart *r, const char *what, struct err *e)
     return err_set(e, ERR_FAILED, "%s: %s", what, said);
 }
 
+/* In the process that becomes dmtcp_restart. */
+static int place(void *arg, struct err *e)
+{
+    const struct restart *r = arg;
+
+    return local_place(&r->session->local, r->how->tmpdir, e);
+}
+
 static int start(struct restart *r, struct err *e)
 {
     auto_words struct words argv = {0}, envp = {0};
@@ -169,6 +180,10 @@ static int start(struct restart *r, struct err *e)
     for (size_t i = 0; i < r->record.images.n; i++)
         if (words_add(&argv, e, "%s/%s", r->images, r->record.images.image[i].name) < 0)
             return -1;
+    if (local_needs_place(&s->local, r->how->tmpdir)) {
+        how.prepare = place;
+        how.arg = r;
+    }
     how.argv = argv.word;
     how.envp = envp.word;
     sigemptyset(&how.mask);
@@ -300,8 +315,10 @@ static int commit(struct restart *r, struct err *e)
 static int run(struct restart *r, struct err *e)
 {
     if (record_read(r->how->dirfd, &r->record, e) < 0 || verify(r, e) < 0 ||
-        check_version(r, e) < 0 || lay_out(r, e) < 0 || put_saved(r, e) < 0 ||
-        start(r, e) < 0)
+        check_version(r, e) < 0 ||
+        local_load(&r->session->local, &r->record, r->how->dirfd, e) < 0 ||
+        local_unpack(&r->record, r->how->dirfd, r->how->tmpdir, e) < 0 ||
+        lay_out(r, e) < 0 || put_saved(r, e) < 0 || start(r, e) < 0)
         return -1;
     if (wait_restored(r, e) < 0 || commit(r, e) < 0 || wait_running(r, e) < 0)
         return -1;

@@ -18,7 +18,7 @@ struct session;
 
 struct restart_how {
     int dirfd;                                   /* of the generation */
-    const char *tmpdir, *job_script;             /* this run's, or NULL */
+    const char *tmpdir;                          /* this run's, or NULL */
     int (*may_commit)(void *arg, struct err *e); /* see struct engine_restart */
     void *arg;
 };

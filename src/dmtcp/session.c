@@ -110,6 +110,7 @@ void session_close(struct session *s)
     }
     scope_close(&s->images_fd);
     s->images_fd = -1;
+    local_free(&s->local);
     free(s->ignored);
     s->ignored = NULL;
 }

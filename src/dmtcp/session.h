@@ -12,6 +12,7 @@
 
 #include "dmtcp/door.h"
 #include "dmtcp/install.h"
+#include "dmtcp/local.h"
 #include "dmtcp/processes.h"
 #include "dmtcp/words.h"
 
@@ -29,6 +30,7 @@ struct session {
     struct door *door; /* NULL: not opened, or closed */
     char workdir[PATH_MAX], images[PATH_MAX], log[PATH_MAX], tmpdir[PATH_MAX];
     int images_fd;
+    struct local local;
     int stdio[3];   /* copies of what the run was given */
     pid_t root;     /* the job's root process; 0: none yet */
     bool has_ended; /* the root; `status` is how, as wait(2) gives it */

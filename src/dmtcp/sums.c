@@ -47,6 +47,8 @@ static int complete(const struct sums *s, int dirfd, const struct record *r, boo
             return -1;
     if (r->job_script.path[0] && sum_adopt(dirfd, r->job_script.file, e) < 0)
         return -1;
+    if (r->tmpdir_file[0] && sum_adopt(dirfd, r->tmpdir_file, e) < 0)
+        return -1;
     return record_write(dirfd, r, e) < 0 ? -1 : io_sync_dir(dirfd, e);
 }
 

@@ -91,7 +91,10 @@ static int launch(struct engine_job *j, const struct engine_launch *how, struct 
         .gzip = j->gzip,
     };
 
-    return find_self(self, sizeof(self), e) < 0 ? -1 : launch_job(&j->session, &job, e);
+    if (local_note(&j->session.local, how->tmpdir, how->job_script, e) < 0 ||
+        find_self(self, sizeof(self), e) < 0)
+        return -1;
+    return launch_job(&j->session, &job, e);
 }
 
 static struct engine_job *dmtcp_launch(const struct engine_launch *how, struct err *e)
@@ -118,7 +121,6 @@ static struct engine_job *dmtcp_restart(int dirfd, const struct engine_restart *
 {
     const struct restart_how restart = {.dirfd = dirfd,
                                         .tmpdir = how->tmpdir,
-                                        .job_script = how->job_script,
                                         .may_commit = how->may_commit,
                                         .arg = how->arg};
     struct engine_job *j = job_new(e);
@@ -145,8 +147,7 @@ static int dmtcp_begin(struct engine_job *j, const struct engine_request *r,
                                     .stop = r->stop,
                                     .timeout_s = r->freeze_timeout_s,
                                     .gzip = j->gzip,
-                                    .tmpdir = r->tmpdir,
-                                    .job_script = r->job_script};
+                                    .carry_tmpdir = r->carry_tmpdir ? r->tmpdir : NULL};
 
     if (j->capture)
         return err_set(e, ERR_REFUSED,
