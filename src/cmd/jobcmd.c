@@ -42,8 +42,12 @@ int jobcmd_run(const struct job_config *config, struct err *e)
     enum job_outcome outcome;
     int wait_status;
 
-    if (job_run(config, &wait_status, &outcome, e) < 0)
+    if (job_run(config, &wait_status, &outcome, e) < 0) {
+        /* The exit status of a refusal says that the job runs on. */
+        if (e->kind == ERR_REFUSED)
+            e->kind = ERR_FAILED;
         return -1;
+    }
     switch (outcome) {
     case JOB_ENDED:
         job_exit_as(wait_status);

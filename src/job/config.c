@@ -207,6 +207,7 @@ bool job_choose_engine(struct job_config *config, struct engine_choice *choice)
         snprintf(choice->why, sizeof(choice->why), "%s", e.text);
     config->engine = choice->engine ? choice->engine : engine_table[0];
     config->no_checkpoints = choice->engine ? NULL : choice->why;
+    config->passed_over = choice->engine && choice->why[0] ? choice->why : NULL;
     return strcmp(config->engine_name, ENGINE_AUTO) != 0;
 }
 

@@ -34,6 +34,7 @@ struct job_config {
     /* Why a job that is launched runs without checkpoints: requests are refused with
      * this. Then `engine` only starts it. NULL: it can be saved. */
     const char *no_checkpoints;
+    const char *passed_over; /* why "auto" did not take a better engine; or NULL */
 
     /* The command; needed only when it may be launched. */
     const char *path; /* looked up in PATH when it has no '/' */
@@ -86,8 +87,8 @@ int job_check_engine_name(const char *name, struct err *e);
 
 /* Chooses the engine of a job that is to be launched by config->engine_name and the
  * engines' probes: sets config->engine, and config->no_checkpoints when it cannot be
- * had, to a text in `choice`, which must live as long as `config`. True when one was
- * asked for by name. */
+ * had or passed_over, to a text in `choice`, which must live as long as `config`. True
+ * when one was asked for by name. */
 bool job_choose_engine(struct job_config *config, struct engine_choice *choice);
 
 enum job_outcome {

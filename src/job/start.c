@@ -133,9 +133,13 @@ static void write_record(struct supervisor *s)
     json_decref(record);
 }
 
-static void warn_of_no_checkpoints(struct supervisor *s)
+static void tell_choice(struct supervisor *s)
 {
     s->no_checkpoints = s->config->no_checkpoints;
+    if (s->config->passed_over)
+        event_log(&s->events, LOG_INFO, "engine", NULL,
+                  "the job is saved by %s; passed over: %s", s->engine->name,
+                  s->config->passed_over);
     if (s->no_checkpoints)
         event_log(&s->events, LOG_WARNING, "no-checkpoints", NULL,
                   "this job runs without checkpoints: %s", s->no_checkpoints);
@@ -171,7 +175,7 @@ static int launch_job(struct supervisor *s, struct err *e)
                                       .compress = c->compress};
 
     write_record(s);
-    warn_of_no_checkpoints(s);
+    tell_choice(s);
     if (s->engine->needs_workdir &&
         store_workdir_make(c->store, s->events.epoch, workdir, sizeof(workdir), e) < 0)
         return -1;

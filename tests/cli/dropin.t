@@ -12,6 +12,7 @@ mkdir "$util"
 for hook in starter checkpoint migrate migrate_cpu cleanup; do
     cp "$QCKPT" "$util/dmtcp_$hook"
 done
+dmtcp=${QCKPT_DMTCP_PREFIX-}
 QCKPT_DMTCP_PREFIX=$work/no-dmtcp
 
 # configured MIGRATE   the spool's config of a job with the environment of the README
@@ -131,6 +132,42 @@ is "an engine that does not exist: as if none was asked for" \
 ok "... and that is told" grep -q "QCKPT_ENGINE: there is no engine 'steam'.*default is taken" "$work/err"
 rm -rf "${ckpt_dir:?}"/*
 QCKPT_ENGINE=
+
+# With DMTCP, as the README has it and nothing else set.
+with_dmtcp() {
+    configured dmtcp_migrate
+    env=dmtcp
+    QCKPT_DMTCP_PREFIX=$dmtcp
+    start sh -c 'echo begun; while [ ! -e go ]; do sleep 0.1; done; echo "ended"; exit 3'
+    ok "a job of the environment dmtcp is launched" wait_until 20 is_running
+    in_job "$util/dmtcp_migrate"
+    is "... and migrated" "$? $(ended) $(jq -r .engine "$job_dir/gen/000001/manifest.json")" "0 99 dmtcp"
+    QCKPT_DMTCP_PREFIX=$work/no-dmtcp
+    as=(RESTARTED=2 QCKPT_RETRY_DELAY=1)
+    start false
+    is "a host without DMTCP: it is queued again" "$(ended)" 99
+    ok "... for that reason" grep -q "queued again .*could not be restarted here: .*no-dmtcp" "$work/err"
+    ok "... and keeps its checkpoint" test -d "$job_dir/gen/000001"
+    QCKPT_DMTCP_PREFIX=$dmtcp
+    QCKPT_ENGINE=native
+    start false
+    wait_until 20 grep -q '"event": *"restarted"' "$job_dir/log.jsonl"
+    touch go
+    is "another host: it goes on, whatever engine is set now" "$(ended) $(<"$work/out")" "3 ended"
+    QCKPT_ENGINE=
+    as=()
+    ge_qstat dr
+    in_job "$util/dmtcp_cleanup"
+    is "... and is cleaned up" "$? $(ls "$ckpt_dir")" "0 "
+}
+cd "$work" || bail_out "no directory $work"
+if [ -x "$dmtcp/bin/dmtcp_launch" ]; then
+    with_dmtcp
+else
+    skip dmtcp "with DMTCP" "no QCKPT_DMTCP_PREFIX/bin/dmtcp_launch"
+fi
+env=other
+QCKPT_DMTCP_PREFIX=$work/no-dmtcp
 
 "$tests/no_native" true
 if [ $? = 77 ]; then
