@@ -155,8 +155,10 @@ static int prove(struct coordinator *c, struct err *e)
     struct iovec to = {&byte, 1}, from = {NULL, 1};
     int code;
 
-    /* Address 0 cannot be read, but is only looked at once reading is allowed. */
-    if (process_vm_readv(c->pid, &to, 1, &from, 1, 0) < 0 && errno != EFAULT)
+    /* Address 0 cannot be read, but is only looked at once reading is allowed. One that
+     * has ended already (ESRCH) is told of as such. */
+    if (process_vm_readv(c->pid, &to, 1, &from, 1, 0) < 0 && errno != EFAULT &&
+        errno != ESRCH)
         return err_set(e, ERR_REFUSED,
                        "DMTCP's coordinator cannot be guarded here: a process may not "
                        "read its own child's memory (%s); "
