@@ -291,15 +291,13 @@ static bool go_on(pid_t pid, int how, int *sig)
     return true;
 }
 
-/* Whether this is the second breakpoint: int3 is behind it, not stepped over to it. */
-static unsigned long code_at(pid_t pid, unsigned long address, unsigned char out[16])
+static void code_at(pid_t pid, unsigned long address, unsigned char out[16])
 {
     for (int i = 0; i < 2; i++) {
         long word = ptrace(PTRACE_PEEKTEXT, pid, address + 8 * i, NULL);
 
         memcpy(out + 8 * i, &word, 8);
     }
-    return address;
 }
 
 /* The highest level of what the program executes between its breakpoints; 0: it did not
@@ -343,7 +341,7 @@ static unsigned level_of_program(bool with_variables, unsigned long *steps)
 static void instructions_are_told_apart(void)
 {
     static const struct {
-        const char *code;
+        unsigned char code[8];
         unsigned level;
     } cases[] = {
         {"\x48\x89\xe5", 1},                  /* mov rbp, rsp */
@@ -367,7 +365,7 @@ static void instructions_are_told_apart(void)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         unsigned char code[16] = {0};
 
-        memcpy(code, cases[i].code, 6);
+        memcpy(code, cases[i].code, sizeof(cases[i].code));
         CHECK_INT(level_of(code), cases[i].level);
     }
 }
