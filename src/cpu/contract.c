@@ -40,7 +40,11 @@ const char *cpu_policy_format(const struct cpu_policy *p, char out[CPU_POLICY_SI
     return out;
 }
 
-/* What a run on `here` adds. */
+/*
+ * What a run on `here` adds. A CPU may have some flags of a level and not all (Xeon
+ * Phi, virtual machines): code is chosen by those as well, so that "level" has them
+ * too. A baseline has not, because the job is made not to choose by them.
+ */
 static int needs_of(const struct cpu_policy *p, const struct cpu *here,
                     struct cpu_flags *needs, struct err *e)
 {
@@ -57,9 +61,12 @@ static int needs_of(const struct cpu_policy *p, const struct cpu *here,
                        "the CPU policy %s is for x86_64, and this host is %s; use host",
                        cpu_policy_format(p, text), here->arch);
     }
-    if (p->kind == CPU_POLICY_BASELINE && p->level < level)
-        level = p->level;
-    cpu_level_flags(level, needs);
+    if (p->kind == CPU_POLICY_LEVEL) {
+        cpu_level_flags(CPU_LEVELS, needs);
+        cpu_flags_common(needs, &here->flags, needs);
+        return 0;
+    }
+    cpu_level_flags(p->level < level ? p->level : level, needs);
     return 0;
 }
 

@@ -105,7 +105,7 @@ const char *cpu_known_flag(const char *arch, size_t i);
 
 enum cpu_policy_kind {
     CPU_POLICY_HOST,     /* "host": every flag of the hosts on which the job ran */
-    CPU_POLICY_LEVEL,    /* "level": their psABI level */
+    CPU_POLICY_LEVEL,    /* "level": those of them that are in some psABI level */
     CPU_POLICY_BASELINE, /* "baseline=x86-64-vN": that level, the job is made to keep to
                             it */
 };

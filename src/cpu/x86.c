@@ -46,7 +46,6 @@ static const struct flag {
     {"fpu", L1, EDX, 0, 1, NULL, 0},
     {"cx8", L1, EDX, 8, 1, NULL, 0},
     {"cmov", L1, EDX, 15, 1, NULL, 0},
-    {"clflush", L1, EDX, 19, 0, NULL, 0},
     {"mmx", L1, EDX, 23, 1, NULL, 0},
     {"fxsr", L1, EDX, 24, 1, NULL, 0},
     {"sse", L1, EDX, 25, 1, "fxsr", 0},

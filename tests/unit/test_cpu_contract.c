@@ -274,6 +274,23 @@ static void each_policy_asks_for_its_own(void)
     CHECK(are_same(&c.needs, &level));
 }
 
+/* A Xeon Phi, a virtual machine without one flag: glibc uses AVX2 there all the same.
+ */
+static void a_level_that_is_only_in_part_there_counts(void)
+{
+    static struct cpu_contract c;
+    struct cpu here;
+
+    contract_of("level", "x86-64-v3 -bmi2 +aes", NULL, &c);
+    CHECK(cpu_flags_has(&c.needs, "avx2") && !cpu_flags_has(&c.needs, "aes"));
+    cpu_of("x86-64-v2 +aes", &here);
+    CHECK(!cpu_contract_holds(&c, &here, NULL));
+    contract_of("level", "x86-64-v3 +avx512cd", NULL, &c);
+    CHECK(cpu_flags_has(&c.needs, "avx512f"));
+    contract_of("baseline=x86-64-v3", "x86-64-v3 -bmi2", NULL, &c);
+    CHECK(!cpu_flags_has(&c.needs, "avx2"));
+}
+
 static void what_was_needed_once_is_needed_further_on(void)
 {
     static struct cpu_contract first, second;
@@ -478,6 +495,7 @@ int main(void)
     RUN(the_longest_contract_fits_a_manifest);
     RUN(policies_are_read_strictly);
     RUN(each_policy_asks_for_its_own);
+    RUN(a_level_that_is_only_in_part_there_counts);
     RUN(what_was_needed_once_is_needed_further_on);
     RUN(levels_are_for_x86_only);
     RUN(a_host_that_lacks_something_is_refused_with_the_list);
