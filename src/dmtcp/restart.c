@@ -20,11 +20,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Without any progress; reading the images may take as long as it does. */
 enum { PATIENCE_S = 120, LOOK_MS = 200, RUNNING_LOOK_MS = 50 };
+
+/* The coordinator ends with the last process of the job, which may be seen first. */
+enum { END_TRIES = 100, END_MS = 20 };
 
 struct restart {
     struct session *session;
@@ -283,6 +287,29 @@ static int find_root(struct restart *r, struct err *e)
     return err_set(e, ERR_FAILED, "the job's first process was not restored");
 }
 
+static bool has_ended(struct session *s)
+{
+    for (int i = 0; i < END_TRIES; i++) {
+        if (session_reap(s))
+            return !WIFEXITED(s->status) ||
+                   WEXITSTATUS(s->status) != SESSION_FAIL_STATUS;
+        poll(NULL, 0, END_MS);
+    }
+    return false;
+}
+
+/* The job has been let go. One that has come to its end since, and the coordinator with
+ * it, was restarted like any other: taken for a failure it would be run again. */
+static int follow(struct restart *r, struct err *e)
+{
+    if (wait_running(r, e) == 0 && find_root(r, e) == 0)
+        return 0;
+    if (!has_ended(r->session))
+        return -1;
+    err_clear(e);
+    return 0;
+}
+
 /* ---- the standard files ---- */
 
 static int continue_stdio(const struct restart *r, struct err *e)
@@ -320,9 +347,9 @@ static int run(struct restart *r, struct err *e)
         local_unpack(&r->record, r->how->dirfd, r->how->tmpdir, e) < 0 ||
         lay_out(r, e) < 0 || put_saved(r, e) < 0 || start(r, e) < 0)
         return -1;
-    if (wait_restored(r, e) < 0 || commit(r, e) < 0 || wait_running(r, e) < 0)
+    if (wait_restored(r, e) < 0 || commit(r, e) < 0)
         return -1;
-    return find_root(r, e);
+    return follow(r, e);
 }
 
 int restart_job(struct session *s, const struct restart_how *how, bool *gzip,

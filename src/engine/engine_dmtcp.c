@@ -97,14 +97,26 @@ static int launch(struct engine_job *j, const struct engine_launch *how, struct 
     return launch_job(&j->session, &job, e);
 }
 
+/* ERR_SYS is for a program that cannot be executed: such a job has ended. What DMTCP
+ * lacks is no fault of the program. */
+static int open_session(struct engine_job *j, const struct engine_launch *how,
+                        struct err *e)
+{
+    if (session_open(&j->session, how->workdir, prefix_of(how->options), how->stdio,
+                     e) == 0)
+        return 0;
+    if (e->kind == ERR_SYS)
+        e->kind = ERR_FAILED;
+    return -1;
+}
+
 static struct engine_job *dmtcp_launch(const struct engine_launch *how, struct err *e)
 {
     struct engine_job *j = job_new(e);
 
     if (!j)
         return NULL;
-    if (session_open(&j->session, how->workdir, prefix_of(how->options), how->stdio,
-                     e) < 0) {
+    if (open_session(j, how, e) < 0) {
         free(j);
         return NULL;
     }

@@ -151,8 +151,7 @@ with_dmtcp() {
     QCKPT_DMTCP_PREFIX=$dmtcp
     QCKPT_ENGINE=native
     start false
-    wait_until 20 grep -q '"event": *"restarted"' "$job_dir/log.jsonl"
-    touch go
+    touch go # it ends at once when it runs again
     is "another host: it goes on, whatever engine is set now" "$(ended) $(<"$work/out")" "3 ended"
     QCKPT_ENGINE=
     as=()

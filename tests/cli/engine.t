@@ -99,6 +99,13 @@ with_dmtcp() {
     is "... and is saved by it again" \
         "$(q show -d moved --json | json 'd["generations"][-1]["engine"]')" dmtcp
     [ "$has_native_switch" ] || return
+    room=$(mktemp -d /var/tmp/qckpt-cli-XXXXXX)
+    # shellcheck disable=SC2016
+    status_is "no room for DMTCP in /tmp is not taken for a command that is not one" 1 \
+        unshare -rm sh -c 'mount -t tmpfs -o nr_inodes=1 full /tmp && exec "$@"' - \
+        "$QCKPT" run -d "$room/d" --engine dmtcp -- true
+    has "... but told" "$err" "nothing was started: make a directory in /tmp: No space left"
+    rm -rf "$room"
     "$tests/no_native" "$QCKPT" run -d second -- true
     is "auto takes it where the native engine cannot work" \
         "$? $(q show -d second --json | json 'd["job"]["engine"]')" "0 dmtcp"
