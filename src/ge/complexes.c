@@ -14,6 +14,7 @@ enum {
     TYPE,
     RELATION,
     REQUESTABLE,
+    CONSUMABLE,
 };
 
 struct ge_complexes {
@@ -80,7 +81,8 @@ static int parse_line(struct ge_complexes *list, char *line, unsigned number,
                                  .shortcut = word[SHORTCUT],
                                  .type = word[TYPE],
                                  .relation = word[RELATION],
-                                 .requestable = strcmp(word[REQUESTABLE], "NO") != 0};
+                                 .requestable = strcmp(word[REQUESTABLE], "NO") != 0,
+                                 .consumable = strcmp(word[CONSUMABLE], "NO") != 0};
     return 0;
 }
 

@@ -19,6 +19,7 @@ struct ge_complex {
     const char *type;            /* "BOOL", "INT"... */
     const char *relation;        /* "==": `request RELATION host's value` */
     bool requestable;
+    bool consumable;
 };
 
 /* From what qconf printed. ERR_CORRUPT names the line that is no complex; a list

@@ -141,6 +141,9 @@ struct ge_jobs;
  * jobs, or takes longer. */
 struct ge_jobs *ge_jobs_ask(const char *user, unsigned timeout_ms, struct err *e);
 
+/* The same with those that wait (-s prs). */
+struct ge_jobs *ge_jobs_ask_all(const char *user, unsigned timeout_ms, struct err *e);
+
 /* The same from what qstat printed. */
 struct ge_jobs *ge_jobs_parse(const char *xml, struct err *e);
 void ge_jobs_free(struct ge_jobs *jobs);
@@ -151,11 +154,92 @@ enum ge_presence ge_jobs_find(const struct ge_jobs *jobs, const char *job,
 /* The same for any task of the job: GE_ABSENT or GE_PRESENT. */
 enum ge_presence ge_jobs_find_any(const struct ge_jobs *jobs, const char *job);
 
+/* Whether the job, or one of its tasks, waits for its first start. */
+bool ge_jobs_has_new(const struct ge_jobs *jobs, const char *job);
+
 /* Whether Grid Engine knows the job, from `qstat -j JOB -xml`, which nothing hides.
  * Fails as ge_jobs_ask does. */
 int ge_job_is_known(const char *job, unsigned timeout_ms, bool *known, struct err *e);
 
 /* The same from what qstat printed. */
 int ge_job_known_parse(const char *xml, const char *job, bool *known, struct err *e);
+
+/* ---- what a job asks for ---- */
+
+/* A resource that a job shall ask for with -l, so that only hosts which have it take
+ * the job. The strings stay the caller's. */
+struct ge_request {
+    const char *name, *value;
+    bool at_least;      /* of an INT complex with the relation <=; else BOOL with == */
+    const char *unless; /* not needed where the cluster has this INT complex: a request
+                           for it says the same; or NULL */
+};
+
+/*
+ * Raising a job's hard requests: what it asks for, and what it will ask for, when the
+ * wanted requests are added.
+ *
+ * `qalter -l` replaces the whole hard list, of the whole job also when it is an array,
+ * so the list is read first (qstat -j), and read again afterwards. What the job asks
+ * for stays as it is, but for a wanted INT complex of which it asks less. What the
+ * cluster does not have as a complex (qconf -sc) of the kind that is wanted is left
+ * out: one unknown name, and qalter refuses everything.
+ */
+struct ge_raise;
+
+/* Asks Grid Engine and changes nothing yet. ERR_REFUSED: this host is no submit or
+ * admin host. ERR_GONE: there is no such job. ERR_CORRUPT: what qstat or qconf say
+ * cannot be understood, or a request of the job's could not be given to qalter as it
+ * is. Else fails as ge_jobs_ask. */
+struct ge_raise *ge_raise_plan(const char *job, const struct ge_request *wanted,
+                               size_t n, unsigned timeout_ms, struct err *e);
+
+/* The same from what `qstat -j JOB -xml` and `qconf -sc` printed. */
+struct ge_raise *ge_raise_parse(const char *job, const char *xml, const char *complexes,
+                                const struct ge_request *wanted, size_t n,
+                                struct err *e);
+void ge_raise_free(struct ge_raise *r);
+
+/* Names of complexes with spaces between them, for people; "": none. */
+struct ge_raise_report {
+    bool changes;       /* the job does not ask for all of it yet */
+    unsigned asks;      /* for so many of the wanted it asks, or will */
+    char added[512];    /* with their values */
+    char unknown[512];  /* the cluster has no such complex */
+    char unusable[512]; /* it has, but of another kind, or not requestable */
+    char contrary[512]; /* the job asks for hosts without it, and will further on */
+};
+const struct ge_raise_report *ge_raise_report(const struct ge_raise *r);
+
+/* The list for qalter, "h_rt=3600,cpu_level=3", when something changes; valid until
+ * ge_raise_free. */
+const char *ge_raise_list(const struct ge_raise *r);
+
+/* What the cluster has of it. */
+struct ge_offers {
+    unsigned queues;    /* queue instances that qstat shows */
+    unsigned enough;    /* of them those that have all that is wanted and known here */
+    unsigned elsewhere; /* of those the ones on other hosts than `host` */
+};
+
+/*
+ * From `qstat -F`, which has the values of hosts, of queues and of load sensors, as the
+ * scheduler sees them. Nothing else that the job asks for is looked at, nor whether
+ * there is room now. A host that does not answer has no values of load sensors.
+ * `qalter -w v` answers nothing for a running job, and does not know load sensors.
+ */
+int ge_raise_offers(const struct ge_raise *r, const char *user, const char *host,
+                    unsigned timeout_ms, struct ge_offers *offers, struct err *e);
+
+/* The same from what qstat printed. */
+int ge_offers_parse(const struct ge_raise *r, const char *xml, const char *host,
+                    struct ge_offers *offers, struct err *e);
+
+/* Calls qalter, unless nothing changes, and looks with qstat whether it took.
+ * ERR_FAILED and ERR_REFUSED have qalter's words, or what is missing afterwards. */
+int ge_raise_write(const struct ge_raise *r, unsigned timeout_ms, struct err *e);
+
+/* Whether what `qstat -j` printed has the list that was to be written. */
+int ge_raise_verify(const struct ge_raise *r, const char *xml, struct err *e);
 
 #endif

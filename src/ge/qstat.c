@@ -1,28 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/err.h"
-#include "base/io.h"
 #include "base/scope.h"
 #include "base/spawn.h"
 #include "ge/ge.h"
+#include "ge/tool.h"
+#include "ge/xml.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/utsname.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-/* About 400 bytes a job: enough for more than 100,000 jobs of one user. */
-enum { QSTAT_SIZE_MAX = 64 << 20 };
 
 /* A job or, of an array job, tasks in the same state. */
 struct entry {
     unsigned long job;
     bool deleted;
+    bool is_new; /* it waits for its first start */
     char *queue; /* "all.q@n1"; NULL: it does not run */
     char *tasks; /* "1", "3-9:2", "1,4,7-9:1"; NULL: no array job */
 };
@@ -49,26 +42,6 @@ void ge_jobs_free(struct ge_jobs *jobs)
 
 /* ---- the answer ---- */
 
-/* The text of the only <NAME> between `from` and `to`, as a copy; NULL when there is
- * none or more than one. */
-static char *element(const char *from, const char *to, const char *name)
-{
-    char open[40], close[40];
-    const char *start, *end;
-
-    snprintf(open, sizeof(open), "<%s>", name);
-    snprintf(close, sizeof(close), "</%s>", name);
-    start = memmem(from, to - from, open, strlen(open));
-    if (!start)
-        return NULL;
-    start += strlen(open);
-    end = memmem(start, to - start, close, strlen(close));
-    if (!end || memchr(start, '<', end - start) ||
-        memmem(end, to - end, open, strlen(open)))
-        return NULL;
-    return strndup(start, end - start);
-}
-
 static struct entry *add_entry(struct ge_jobs *jobs)
 {
     size_t room = jobs->room ? jobs->room * 2 : 64;
@@ -94,10 +67,10 @@ static bool only(const char *text, const char *allowed)
 static int parse_entry(struct ge_jobs *jobs, const char *from, const char *to,
                        struct err *e)
 {
-    auto_free char *number = element(from, to, "JB_job_number");
-    auto_free char *state = element(from, to, "state");
-    auto_free char *tasks = element(from, to, "tasks");
-    auto_free char *queue = element(from, to, "queue_name");
+    auto_free char *number = ge_xml_element(from, to, "JB_job_number");
+    auto_free char *state = ge_xml_element(from, to, "state");
+    auto_free char *tasks = ge_xml_element(from, to, "tasks");
+    auto_free char *queue = ge_xml_element(from, to, "queue_name");
     struct entry *entry;
 
     if (!number || !only(number, "0123456789") || strlen(number) > 10)
@@ -112,6 +85,7 @@ static int parse_entry(struct ge_jobs *jobs, const char *from, const char *to,
         return err_sys(e, "list of jobs");
     entry->job = strtoul(number, NULL, 10);
     entry->deleted = strchr(state, 'd') != NULL;
+    entry->is_new = strchr(state, 'q') && !strchr(state, 'R');
     entry->tasks = take_ptr(tasks);
     entry->queue = take_ptr(queue);
     return 0;
@@ -121,14 +95,7 @@ static int parse_entry(struct ge_jobs *jobs, const char *from, const char *to,
  * the job were gone. */
 static int check_frame(const char *xml, struct err *e)
 {
-    static const char tail[] = "</job_info>";
-    size_t size = strlen(xml);
-
-    while (size > 0 && strchr(" \t\r\n", xml[size - 1]))
-        size--;
-    if (strncmp(xml, "<?xml", 5) != 0 || !strstr(xml, "<job_info") ||
-        size < sizeof(tail) - 1 ||
-        strncmp(xml + size - (sizeof(tail) - 1), tail, sizeof(tail) - 1) != 0)
+    if (!ge_xml_is_whole(xml, "job_info") || !strstr(xml, "<job_info"))
         return err_set(e, ERR_CORRUPT, "qstat does not print a list of jobs: '%.60s'",
                        xml);
     return 0;
@@ -223,106 +190,38 @@ enum ge_presence ge_jobs_find_any(const struct ge_jobs *jobs, const char *job)
     return GE_ABSENT;
 }
 
+bool ge_jobs_has_new(const struct ge_jobs *jobs, const char *job)
+{
+    unsigned long wanted = strtoul(job, NULL, 10);
+
+    for (size_t i = 0; i < jobs->n; i++)
+        if (jobs->entries[i].job == wanted && jobs->entries[i].is_new)
+            return true;
+    return false;
+}
+
 /* ---- the question ---- */
 
-/* The value of `key` in the cell's bootstrap file, bootstrap(5): "key value" lines. */
-static char *bootstrap_get(const char *root, const char *key)
+static struct ge_jobs *ask(const char *user, const char *states, unsigned timeout_ms,
+                           struct err *e)
 {
-    const char *cell = getenv("SGE_CELL");
-    auto_free char *name = NULL, *text = NULL;
-    struct err ignored = {0};
-    size_t length = strlen(key);
+    auto_spawn_output struct spawn_output output = {0};
+    char *argv[] = {(char *)"qstat", (char *)"-u",   (char *)user, (char *)"-s",
+                    (char *)states,  (char *)"-xml", NULL};
 
-    if (asprintf(&name, "%s/%s/common/bootstrap", root,
-                 cell && *cell ? cell : "default") < 0) {
-        name = NULL;
+    if (ge_tool_run(argv, timeout_ms, &output, e) < 0)
         return NULL;
-    }
-    if (io_read_file(AT_FDCWD, name, 1 << 16, &text, NULL, &ignored) < 0)
-        return NULL;
-    for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
-         line = strtok_r(NULL, "\n", &save))
-        if (strncmp(line, key, length) == 0 &&
-            (line[length] == ' ' || line[length] == '\t'))
-            return strdup(line + length + strspn(line + length, " \t"));
-    return NULL;
-}
-
-static bool try_program(char path[PATH_MAX], const char *directory, const char *arch)
-{
-    int n = arch ? snprintf(path, PATH_MAX, "%s/%s/qstat", directory, arch)
-                 : snprintf(path, PATH_MAX, "%s/qstat", directory);
-
-    return n > 0 && n < PATH_MAX && path[0] == '/' && access(path, X_OK) == 0;
-}
-
-/* The programs of Grid Engine are not in a job's PATH. binary_path is right as it is
- * (Debian) or has a directory for each architecture (everybody else). */
-static int find_qstat(char path[PATH_MAX], struct err *e)
-{
-    const char *root = getenv("SGE_ROOT"), *binaries = getenv("SGE_BINARY_PATH");
-    const char *arch = getenv("SGE_ARCH");
-    auto_free char *bin = NULL, *configured = NULL;
-
-    if (!arch || !*arch)
-        arch = getenv("ARC");
-    if (!arch || !*arch)
-        arch = "lx-amd64";
-    if (binaries && try_program(path, binaries, NULL))
-        return 0;
-    if (root && asprintf(&bin, "%s/bin", root) < 0)
-        bin = NULL;
-    if (bin && (try_program(path, bin, arch) || try_program(path, bin, NULL)))
-        return 0;
-    configured = root ? bootstrap_get(root, "binary_path") : NULL;
-    if (configured &&
-        (try_program(path, configured, arch) || try_program(path, configured, NULL)))
-        return 0;
-    if (try_program(path, "/usr/bin", NULL))
-        return 0;
-    return err_set(e, ERR_NOTHING,
-                   "there is no qstat in SGE_BINARY_PATH (%s) or below "
-                   "SGE_ROOT (%s)",
-                   binaries ? binaries : "not set", root ? root : "not set");
-}
-
-/* qstat explains itself in several lines; the first says what is wrong. */
-static void first_line(char *text)
-{
-    text[strcspn(text, "\n")] = '\0';
-}
-
-static int run_qstat(char *const *argv, unsigned timeout_ms,
-                     struct spawn_output *output, struct err *e)
-{
-    char path[PATH_MAX];
-    const struct spawn_how how = {.path = path,
-                                  .argv = argv,
-                                  .timeout_ms = timeout_ms,
-                                  .max_size = QSTAT_SIZE_MAX};
-
-    if (find_qstat(path, e) < 0 || spawn_run(&how, output, e) < 0)
-        return -1;
-    if (!WIFEXITED(output->status) || WEXITSTATUS(output->status) != 0) {
-        first_line(output->err);
-        return err_set(e, strstr(output->err, "denied:") ? ERR_REFUSED : ERR_FAILED,
-                       "%s %s %s: %s", path, argv[1], argv[2],
-                       output->err[0] ? output->err : "failed without a word");
-    }
-    if (strlen(output->out) != output->out_size)
-        return err_set(e, ERR_CORRUPT, "%s prints a NUL", path);
-    return 0;
+    return ge_jobs_parse(output.out, e);
 }
 
 struct ge_jobs *ge_jobs_ask(const char *user, unsigned timeout_ms, struct err *e)
 {
-    auto_spawn_output struct spawn_output output = {0};
-    char *argv[] = {(char *)"qstat", (char *)"-u",   (char *)user, (char *)"-s",
-                    (char *)"rs",    (char *)"-xml", NULL};
+    return ask(user, "rs", timeout_ms, e);
+}
 
-    if (run_qstat(argv, timeout_ms, &output, e) < 0)
-        return NULL;
-    return ge_jobs_parse(output.out, e);
+struct ge_jobs *ge_jobs_ask_all(const char *user, unsigned timeout_ms, struct err *e)
+{
+    return ask(user, "prs", timeout_ms, e);
 }
 
 int ge_job_is_known(const char *job, unsigned timeout_ms, bool *known, struct err *e)
@@ -330,7 +229,7 @@ int ge_job_is_known(const char *job, unsigned timeout_ms, bool *known, struct er
     auto_spawn_output struct spawn_output output = {0};
     char *argv[] = {(char *)"qstat", (char *)"-j", (char *)job, (char *)"-xml", NULL};
 
-    if (run_qstat(argv, timeout_ms, &output, e) < 0)
+    if (ge_tool_run(argv, timeout_ms, &output, e) < 0)
         return -1;
     return ge_job_known_parse(output.out, job, known, e);
 }
@@ -338,8 +237,8 @@ int ge_job_is_known(const char *job, unsigned timeout_ms, bool *known, struct er
 int ge_job_known_parse(const char *xml, const char *job, bool *known, struct err *e)
 {
     const char *end = xml + strlen(xml);
-    auto_free char *number = element(xml, end, "JB_job_number");
-    auto_free char *missing = element(xml, end, "ST_name");
+    auto_free char *number = ge_xml_element(xml, end, "JB_job_number");
+    auto_free char *missing = ge_xml_element(xml, end, "ST_name");
 
     if (number && strcmp(number, job) == 0) {
         *known = true;
