@@ -15,7 +15,7 @@ static const struct {
     {ERR_REFUSED, "refused", 3}, {ERR_NOTHING, "nothing", 4},
     {ERR_CORRUPT, "corrupt", 1}, {ERR_UNSAFE, "unsafe", 1},
     {ERR_FENCED, "fenced", 1},   {ERR_TIMEOUT, "timeout", 1},
-    {ERR_GONE, "gone", 1},
+    {ERR_GONE, "gone", 1},       {ERR_WRONG_HOST, "wrong-host", 3},
 };
 
 enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };

@@ -23,6 +23,9 @@ enum err_kind {
     ERR_FENCED,  /* a later run of the same job has taken over */
     ERR_TIMEOUT, /* a stated deadline passed */
     ERR_GONE,    /* the process or the job ended meanwhile */
+    /* This host's CPU lacks what the job needs to go on; nothing was touched, and
+     * another host may have it. */
+    ERR_WRONG_HOST,
 };
 
 struct err {

@@ -67,7 +67,7 @@ static void print_overview(FILE *out)
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fputs("  help         explain a command\n\n"
-          "Exit status: 0 done, 1 failed, 2 usage, 3 refused (the job runs on),\n"
+          "Exit status: 0 done, 1 failed, 2 usage, 3 refused (nothing was touched),\n"
           "4 nothing to restart from. run and restart: the job's own, and 75 when it\n"
           "was stopped at a checkpoint.\n",
           out);

@@ -7,12 +7,15 @@
 static const char *directory = CMD_DEFAULT_DIR;
 static unsigned interval_s;
 static uint64_t keep, generation;
+static bool ignore_cpu;
 
 static const struct opt options[] = {
     {'d', "directory", "DIR", OPT_STRING, &directory,
      "where the checkpoints are (" CMD_DEFAULT_DIR ")"},
     {'g', "generation", "N", OPT_NUMBER, &generation,
      "restart from this one, not from the newest good one"},
+    {0, "ignore-cpu", NULL, OPT_FLAG, &ignore_cpu,
+     "also where the CPU lacks what the checkpoint needs"},
     {0, "interval", "TIME", OPT_SECONDS, &interval_s,
      "checkpoint every TIME: 90, 90s, 10m, 2h"},
     {0, "keep", "N", OPT_NUMBER, &keep, "keep the last N checkpoints (2)"},
@@ -31,6 +34,7 @@ static int run(int count, char **words, struct err *e)
         return -1;
     config.store = store;
     config.generation = generation;
+    config.ignore_cpu = ignore_cpu;
     return jobcmd_run(&config, e);
 }
 

@@ -148,10 +148,10 @@ int cpu_contract_check(const struct cpu_contract *c, const struct cpu *here,
     if (cpu_contract_holds(c, here, &missing))
         return 0;
     if (missing.count == 0)
-        return err_set(e, ERR_REFUSED,
+        return err_set(e, ERR_WRONG_HOST,
                        "host %.255s is %s; generation %" PRIu64 " was made on %s", host,
                        here->arch, generation, c->made_on.arch);
-    return err_set(e, ERR_REFUSED,
+    return err_set(e, ERR_WRONG_HOST,
                    "host %.255s lacks %s; generation %" PRIu64 " was made where %s",
                    host, cpu_flags_list(&missing, list, sizeof(list)), generation,
                    missing.count == 1 ? "it exists" : "they exist");

@@ -151,8 +151,8 @@ int cpu_contract_parse(const char *text, struct cpu_contract *c, struct err *e);
 bool cpu_contract_holds(const struct cpu_contract *c, const struct cpu *here,
                         struct cpu_flags *missing);
 
-/* The same as an error, ERR_REFUSED: "host geb lacks avx512f avx512bw; generation 3 was
- * made where they exist". Before anything of a restart is touched. */
+/* The same as an error, ERR_WRONG_HOST: "host geb lacks avx512f avx512bw; generation 3
+ * was made where they exist". Before anything of a restart is touched. */
 int cpu_contract_check(const struct cpu_contract *c, const struct cpu *here,
                        const char *host, uint64_t generation, struct err *e);
 

@@ -78,6 +78,13 @@ static int take_engine(void *arg, const char *value, struct err *e)
     return 0;
 }
 
+static int take_cpu(void *arg, const char *value, struct err *e)
+{
+    struct job_config *config = arg;
+
+    return cpu_policy_parse(value, &config->cpu, e);
+}
+
 /* Whether that host has it is for the engine's probe to say: a site may have it on some
  * hosts only. */
 static int take_prefix(void *arg, const char *value, struct err *e)
@@ -224,6 +231,7 @@ int job_config_read(struct job_config *config, struct settings *settings,
                {"QCKPT_KEEP", take_keep},
                {"QCKPT_COMPRESS", take_compress},
                {"QCKPT_CARRY_TMPDIR", take_carry},
+               {"QCKPT_CPU", take_cpu},
                {"QCKPT_DMTCP_PREFIX", take_prefix},
                {"QCKPT_DMTCP_PLUGINS", take_plugins},
                {"QCKPT_DMTCP_ARGUMENTS", take_arguments}};

@@ -13,6 +13,7 @@
 #ifndef JOB_JOB_H
 #define JOB_JOB_H
 
+#include "cpu/cpu.h"
 #include "engine/engine.h"
 
 #include <stdbool.h>
@@ -47,6 +48,9 @@ struct job_config {
                           * superseded: its copy is killed, and this one starts */
     bool none_runs;      /* it is known that no earlier run is left on another host */
     uint64_t generation; /* restart from this one and no other; 0: the newest good */
+
+    struct cpu_policy cpu; /* what generations of a launched job will need */
+    bool ignore_cpu;       /* restart where the CPU lacks what the generation needs */
 
     unsigned interval_s;       /* own checkpoints; 0: none */
     unsigned keep;             /* generations; 0: 2 */
@@ -102,8 +106,9 @@ enum job_outcome {
  * single-threaded and have no children; every signal stays blocked when this returns.
  * *wait_status is the job's as wait(2) gives it (JOB_ENDED only); a program that cannot
  * be executed ends with 127 or 126, after a line on stderr, as under a shell. Fails
- * with ERR_NOTHING when there is nothing to restart from, and with whatever kept the
- * job from being started; when the supervisor itself dies, every process of the job is
+ * with ERR_NOTHING when there is nothing to restart from, with ERR_WRONG_HOST when this
+ * host's CPU lacks what the job's generation needs, and with whatever else kept the job
+ * from being started; when the supervisor itself dies, every process of the job is
  * killed before this returns -1 with ERR_GONE, which stands for nothing else. */
 int job_run(const struct job_config *config, int *wait_status,
             enum job_outcome *outcome, struct err *e);

@@ -66,6 +66,7 @@ static int restart_one(const struct job_config *config, struct events *events,
 
     if (store_verify(config->store, generation, STORE_QUICK, &meta, NULL, NULL, e) <
             0 ||
+        contract_continue(gate->contract, config, events, &meta, e) < 0 ||
         store_generation_open(config->store, generation, NULL, &dirfd, e) < 0)
         return -1;
     engine = engine_of(config, meta.engine, e);
@@ -82,8 +83,23 @@ static int restart_one(const struct job_config *config, struct events *events,
     return 0;
 }
 
+/* The caller is told by the error, and asked for no more than another host. */
+static void log_wrong_host(const struct events *events, uint64_t generation,
+                           const struct err *e)
+{
+    struct events log_only = *events;
+
+    log_only.tell_stderr = false;
+    event_log(&log_only, LOG_WARNING, "wrong-host", event_generation(generation), "%s",
+              e->text);
+}
+
 static void log_failure(struct events *events, uint64_t generation, const struct err *e)
 {
+    if (e->kind == ERR_WRONG_HOST) {
+        log_wrong_host(events, generation, e);
+        return;
+    }
     event_log(events, LOG_ERROR,
               is_damage(e) ? "generation-rejected" : "restart-failed",
               event_generation(generation), "generation %" PRIu64 " %s: %s", generation,
@@ -97,6 +113,8 @@ static int restart_exact(const struct job_config *config, struct events *events,
     if (restart_one(config, events, gate, config->generation, result, e) == 0)
         return 0;
     log_failure(events, config->generation, e);
+    if (e->kind == ERR_WRONG_HOST)
+        return -1;
     return err_wrap(e, "generation %" PRIu64, config->generation);
 }
 
@@ -124,6 +142,11 @@ int ladder_restart(const struct job_config *config, struct events *events,
             return -1;
         }
         log_failure(events, generation, e);
+        if (e->kind == ERR_WRONG_HOST) {
+            if (first.kind == ERR_NONE)
+                first = *e;
+            break;
+        }
         if (!is_damage(e) && first.kind == ERR_NONE) {
             first = *e;
             err_wrap(&first, "generation %" PRIu64 " could not be restarted here",

@@ -5,13 +5,16 @@
 #ifndef JOB_LADDER_H
 #define JOB_LADDER_H
 
+#include "job/contract.h"
 #include "job/events.h"
 #include "job/job.h"
 
 struct err;
 
-/* Whether this run may still start the job; see struct engine_restart. */
+/* Whether this run may still start the job, see struct engine_restart, and on which CPU
+ * it would. */
 struct ladder_gate {
+    struct contract *contract;
     int (*may_commit)(void *arg, struct err *e);
     void *arg;
 };
@@ -29,6 +32,8 @@ struct ladder_result {
  * generation cannot be restarted here, for want of a kernel feature or of memory, this
  * fails: a launch from the beginning would throw away what another host could continue.
  * When the gate is closed no generation is of any use, and its error is the result.
+ * ERR_WRONG_HOST: this host lacks what the newest usable generation needs. None before
+ * that one is tried, even if it needs less: it would repeat what another host need not.
  */
 int ladder_restart(const struct job_config *config, struct events *events,
                    const struct ladder_gate *gate, struct ladder_result *result,

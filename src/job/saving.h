@@ -15,7 +15,7 @@
 
 struct store_stage;
 
-/* The first six are the owner's, set once, not owned. */
+/* The first seven are the owner's, set once, not owned. */
 struct saving {
     const struct job_config *config;
     struct events *events;
@@ -23,6 +23,7 @@ struct saving {
     const struct engine *engine;
     struct engine_job *job;
     const char *no_checkpoints; /* why every checkpoint is refused; NULL: it is not */
+    const char *cpu;            /* the CPU contract of each generation */
 
     bool is_active; /* between begin and its end */
     bool stop;

@@ -27,6 +27,7 @@ static const struct {
              {"QCKPT_COMPRESS", "compress", false},
              {"QCKPT_FREEZE_TIMEOUT", "freeze_timeout", false},
              {"QCKPT_CARRY_TMPDIR", "carry_tmpdir", false},
+             {"QCKPT_CPU", "cpu", false},
              {"QCKPT_HOOK_TIMEOUT", "hook_timeout", false},
              {"QCKPT_RETRY_DELAY", "retry_delay", false},
              {"QCKPT_SWEEP_AGE", "sweep_age", false},

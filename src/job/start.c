@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/scope.h"
 #include "base/str.h"
 #include "job/client.h"
 #include "job/clock.h"
@@ -102,7 +103,7 @@ static int may_start(void *arg, struct err *e)
 
 static int restart_job(struct supervisor *s, struct err *e)
 {
-    const struct ladder_gate gate = {may_start, s};
+    const struct ladder_gate gate = {&s->contract, may_start, s};
     struct ladder_result result;
     uint64_t begun_us = clock_us();
     char took[32];
@@ -157,13 +158,13 @@ static void not_executable(struct supervisor *s, const struct err *e)
     supervisor_over(s, JOB_ENDED, W_EXITCODE(code, 0));
 }
 
-static int launch_job(struct supervisor *s, struct err *e)
+static int launch_in(struct supervisor *s, char *const *envp, struct err *e)
 {
     const struct job_config *c = s->config;
     char workdir[PATH_MAX] = "";
     const struct engine_launch how = {.path = c->path,
                                       .argv = c->argv,
-                                      .envp = c->envp,
+                                      .envp = envp,
                                       .options = &c->engine_options,
                                       .workdir = workdir,
                                       .tmpdir = c->tmpdir,
@@ -190,6 +191,18 @@ static int launch_job(struct supervisor *s, struct err *e)
         return -1;
     not_executable(s, e);
     return 0;
+}
+
+/* A job that is never saved may use what this host has. */
+static int launch_job(struct supervisor *s, struct err *e)
+{
+    auto_free char **envp = NULL;
+
+    if (s->config->no_checkpoints)
+        return launch_in(s, s->config->envp, e);
+    if (contract_launch(&s->contract, s->config, &s->events, &envp, e) < 0)
+        return -1;
+    return launch_in(s, envp, e);
 }
 
 /* A file size limit is the job's; our images may be larger. */
@@ -235,7 +248,7 @@ int supervisor_start(struct supervisor *s, struct err *e)
         return -1;
     if (s->is_over)
         return 0;
-    if (restart_job(s, e) < 0)
+    if (contract_open(&s->contract, e) < 0 || restart_job(s, e) < 0)
         return -1;
     if (!s->job && !s->config->may_launch)
         return err_set(e, ERR_NOTHING, "%s holds no checkpoint to restart from",

@@ -6,6 +6,7 @@
 #ifndef JOB_STATE_H
 #define JOB_STATE_H
 
+#include "job/contract.h"
 #include "job/events.h"
 #include "job/saving.h"
 #include "job/supervisor.h"
@@ -24,6 +25,7 @@ struct supervisor {
     const struct job_config *config;
     struct events events;
     struct control *control;
+    struct contract contract;
     struct saving saving;
     const struct engine *engine;
     struct engine_job *job;     /* NULL before it is started and after it is over */

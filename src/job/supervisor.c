@@ -309,8 +309,9 @@ static int supervise(struct supervisor *s, struct err *e)
         return -1;
     err_clear(e);
     if (supervisor_start(s, e) < 0) {
-        event_log(&s->events, LOG_ERROR, "warning", NULL, "nothing was started: %s",
-                  e->text);
+        if (e->kind != ERR_WRONG_HOST) /* else it has been logged */
+            event_log(&s->events, LOG_ERROR, "warning", NULL, "nothing was started: %s",
+                      e->text);
         return -1;
     }
     strangers_close(s->args->strangers);
@@ -320,7 +321,8 @@ static int supervise(struct supervisor *s, struct err *e)
                                 .control = s->control,
                                 .engine = s->engine,
                                 .job = s->job,
-                                .no_checkpoints = s->no_checkpoints};
+                                .no_checkpoints = s->no_checkpoints,
+                                .cpu = s->contract.text};
     s->interval_s = s->no_checkpoints ? 0 : s->config->interval_s;
     run(s);
     return 0;

@@ -116,6 +116,7 @@ pid_t front(const char *script)
     argv[2] = (char *)script;
     config.path = "sh";
     config.argv = argv;
+    config.envp = environ; /* which setenv may have moved */
     if (job_run(&config, &status, &outcome, &e) < 0) {
         put("why", e.text);
         _exit(NOT_STARTED);

@@ -333,7 +333,7 @@ static void a_host_that_lacks_something_is_refused_with_the_list(void)
     contract_of("host", "x86-64-v4", NULL, &c);
     cpu_of("x86-64-v4 -avx512vl -avx512dq", &here);
     CHECK_INT(cpu_contract_check(&c, &here, "geb", 3, &e), -1);
-    CHECK_INT(e.kind, ERR_REFUSED);
+    CHECK_INT(e.kind, ERR_WRONG_HOST);
     CHECK_STR(e.text, "host geb lacks avx512dq avx512vl; generation 3 was made where "
                       "they exist");
     cpu_of("x86-64-v4 -avx512vl", &here);

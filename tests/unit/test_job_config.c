@@ -19,6 +19,7 @@ static void clear_environment(void)
                                         "QCKPT_FREEZE_TIMEOUT",
                                         "QCKPT_COMPRESS",
                                         "QCKPT_CARRY_TMPDIR",
+                                        "QCKPT_CPU",
                                         "QCKPT_DMTCP_PREFIX",
                                         "QCKPT_DMTCP_PLUGINS",
                                         "QCKPT_DMTCP_ARGUMENTS",
@@ -68,6 +69,7 @@ static void without_variables_the_defaults_stay(void)
     CHECK_INT(config.compress, ENGINE_COMPRESS_AUTO);
     CHECK(!config.carry_tmpdir);
     CHECK(!config.tmpdir);
+    CHECK_INT(config.cpu.kind, CPU_POLICY_HOST);
     CHECK(!config.engine_options.dmtcp_prefix);
     CHECK(!config.engine_options.dmtcp_plugins);
     CHECK(!config.engine_options.dmtcp_arguments);
@@ -91,6 +93,11 @@ static void each_variable_is_read(void)
     CHECK(config.carry_tmpdir);
     CHECK(read_with("QCKPT_CARRY_TMPDIR", "0") == 0);
     CHECK(!config.carry_tmpdir);
+    CHECK(read_with("QCKPT_CPU", "level") == 0);
+    CHECK_INT(config.cpu.kind, CPU_POLICY_LEVEL);
+    CHECK(read_with("QCKPT_CPU", "baseline=x86-64-v2") == 0);
+    CHECK_INT(config.cpu.kind, CPU_POLICY_BASELINE);
+    CHECK_INT(config.cpu.level, 2);
     CHECK(read_with("QCKPT_ENGINE", "native") == 0);
     CHECK_STR(config.engine_name, "native");
     CHECK(read_with("QCKPT_DMTCP_PREFIX", "/opt/dmtcp") == 0);

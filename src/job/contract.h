@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The CPU contract of a run: which generations this host may continue, and what the
+ * generations of the run will need. doc/design/cpu.md says why it is decided so.
+ */
+#ifndef JOB_CONTRACT_H
+#define JOB_CONTRACT_H
+
+#include "cpu/cpu.h"
+#include "job/events.h"
+#include "job/job.h"
+#include "store/store.h"
+
+struct err;
+
+struct contract {
+    struct cpu here;
+    char text[CPU_TEXT_SIZE]; /* for store_meta.cpu; made by the last two */
+};
+
+/* Reads what this host's CPU offers. */
+int contract_open(struct contract *c, struct err *e);
+
+/*
+ * Whether this host may continue the generation that `meta` describes, and if so the
+ * contract of the run that does; nothing else is touched. The policy by which the job
+ * was launched stays.
+ * ERR_WRONG_HOST says what the host lacks, unless config->ignore_cpu; then, and when
+ * the generation has no contract because an earlier version made it, a warning is
+ * logged. ERR_CORRUPT: its contract cannot be read.
+ */
+int contract_continue(struct contract *c, const struct job_config *config,
+                      struct events *events, const struct store_meta *meta,
+                      struct err *e);
+
+/*
+ * Makes the contract of a job that is launched by the policy config->cpu, and the
+ * environment to launch it in: config->envp with the variables that keep it to a
+ * baseline. The array is the caller's, to be freed as one piece; it points into
+ * config->envp too. A policy that cannot be had here is reported, and "host" taken.
+ */
+int contract_launch(struct contract *c, const struct job_config *config,
+                    struct events *events, char ***envp, struct err *e);
+
+#endif
