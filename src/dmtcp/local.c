@@ -93,7 +93,8 @@ static int pack(const char *tmpdir, int dirfd, struct err *e)
     char *argv[] = {"tar", "-c",           "-f", archive, "--warning=no-file-ignored",
                     "-C",  (char *)tmpdir, ".",  NULL};
 
-    if (path_in(dirfd, ARCHIVE, archive, sizeof(archive), e) < 0)
+    if (io_create_file(dirfd, ARCHIVE, "", 0, e) < 0 || /* mode 0600 */
+        path_in(dirfd, ARCHIVE, archive, sizeof(archive), e) < 0)
         return -1;
     return run_tar(argv, e) < 0 ? err_wrap(e, "TMPDIR %s shall travel", tmpdir) : 0;
 }

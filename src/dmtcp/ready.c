@@ -81,8 +81,7 @@ void ready_name_foreign(const struct session *s, char *out, size_t size)
                  foreign->name);
 }
 
-static int wait_until_running(const struct session *s, unsigned timeout_s,
-                              struct err *e)
+int ready_wait_running(const struct session *s, unsigned timeout_s, struct err *e)
 {
     struct command_status status = {0};
 
@@ -138,7 +137,7 @@ int ready_for_checkpoint(const struct session *s, unsigned timeout_s,
     auto_processes struct processes all = {0};
 
     *ready = (struct ready){0};
-    if (check_processes(s, &all, e) < 0 || wait_until_running(s, timeout_s, e) < 0 ||
+    if (check_processes(s, &all, e) < 0 || ready_wait_running(s, timeout_s, e) < 0 ||
         find_root(s, ready, e) < 0)
         return -1;
     return check_room(s, &all, ready, e);

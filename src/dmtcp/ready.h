@@ -25,6 +25,9 @@ struct ready {
 int ready_for_checkpoint(const struct session *s, unsigned timeout_s,
                          struct ready *ready, struct err *e);
 
+/* Waits, at most timeout_s, until every process of the job runs. */
+int ready_wait_running(const struct session *s, unsigned timeout_s, struct err *e);
+
 /* "process 4711 (name) is not under DMTCP", or "". */
 void ready_name_foreign(const struct session *s, char *out, size_t size);
 

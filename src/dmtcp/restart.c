@@ -20,12 +20,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Without any progress; reading the images may take as long as it does. */
-enum { PATIENCE_S = 120, LOOK_MS = 200, RUNNING_LOOK_MS = 50 };
+enum { PATIENCE_S = 60, LOOK_MS = 200, RUNNING_LOOK_MS = 50 };
+enum { MISSING_LOOKS = 10 };
 
 /* The coordinator ends with the last process of the job, which may be seen first. */
 enum { END_TRIES = 100, END_MS = 20 };
@@ -249,11 +249,22 @@ static int wait_restored(struct restart *r, struct err *e)
     }
 }
 
+/* Nothing of the job ends before all of it runs, unless DMTCP has failed in it. */
+static bool one_is_missing(const struct restart *r)
+{
+    auto_processes struct processes live = {0};
+    struct err ignored = {0};
+
+    return session_processes(r->session, &live, &ignored) == 0 &&
+           live.n < r->record.images.n;
+}
+
 static int wait_running(struct restart *r, struct err *e)
 {
     struct session *s = r->session;
     uint64_t since_ms = now_ms();
     struct command_status status;
+    unsigned missing = 0;
 
     for (;;) {
         if (session_reap(s))
@@ -264,6 +275,9 @@ static int wait_running(struct restart *r, struct err *e)
             return -1;
         if (status.running)
             return 0;
+        missing = one_is_missing(r) ? missing + 1 : 0;
+        if (missing > MISSING_LOOKS)
+            return fail_with_words(r, "the job could not be continued", e);
         if (now_ms() - since_ms > PATIENCE_S * 1000)
             return fail_with_words(r, "the job's files were not opened in time", e);
         poll(NULL, 0, RUNNING_LOOK_MS);
@@ -291,8 +305,7 @@ static bool has_ended(struct session *s)
 {
     for (int i = 0; i < END_TRIES; i++) {
         if (session_reap(s))
-            return !WIFEXITED(s->status) ||
-                   WEXITSTATUS(s->status) != SESSION_FAIL_STATUS;
+            return !session_has_failed(s);
         poll(NULL, 0, END_MS);
     }
     return false;

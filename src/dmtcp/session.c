@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum { DOOR_TIMEOUT_S = 20, KILL_TRIES = 5000 /* of a millisecond */ };
-enum { LAST_WORDS = 4096 };
+enum { LAST_WORDS = 32 << 10, WORDS_MAX = 500 };
 
 /* ---- opening ---- */
 
@@ -238,6 +238,12 @@ bool session_reap(struct session *s)
     return s->has_ended;
 }
 
+bool session_has_failed(const struct session *s)
+{
+    return s->has_ended && WIFEXITED(s->status) &&
+           WEXITSTATUS(s->status) == SESSION_FAIL_STATUS;
+}
+
 void session_kill(struct session *s)
 {
     for (int i = 0; i < KILL_TRIES; i++) {
@@ -301,19 +307,35 @@ static void make_one_line(char *text)
     *to = '\0';
 }
 
+/* The first error: others follow from it. What is behind it is a back trace. */
+static const char *find_error(char *text)
+{
+    static const char mark[] = "Error] at ";
+    char *error = strstr(text, mark), *end;
+
+    if (!error) {
+        size_t n = strlen(text);
+
+        return n > WORDS_MAX ? text + n - WORDS_MAX : text;
+    }
+    end = strstr(error, ": Terminating...");
+    if (end)
+        *end = '\0';
+    return error + sizeof(mark) - 1;
+}
+
 void session_last_words(const struct session *s, char *out, size_t size)
 {
-    char text[LAST_WORDS + 1];
     auto_fd int fd = open(s->log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-    ssize_t n =
-        fd < 0 ? 0
-               : pread(fd, text, LAST_WORDS, end > LAST_WORDS ? end - LAST_WORDS : 0);
+    off_t start = end > LAST_WORDS ? end - LAST_WORDS : 0;
+    char text[LAST_WORDS + 1];
+    ssize_t n = fd < 0 ? 0 : pread(fd, text, LAST_WORDS, start);
 
     text[n > 0 ? n : 0] = '\0';
     make_one_line(text);
     if (text[0])
-        snprintf(out, size, "DMTCP says: %.600s", text);
+        snprintf(out, size, "DMTCP says: %.*s", WORDS_MAX, find_error(text));
     else
         snprintf(out, size, "DMTCP does not say why");
 }

@@ -73,6 +73,9 @@ int session_processes(const struct session *s, struct processes *out, struct err
 /* Collects the job's children that have ended. Whether `root` is or was one of them. */
 bool session_reap(struct session *s);
 
+/* Whether the root has ended because DMTCP failed in it. */
+bool session_has_failed(const struct session *s);
+
 /* Kills every process of the job, until none is left or some seconds have passed. */
 void session_kill(struct session *s);
 
@@ -80,7 +83,8 @@ void session_kill(struct session *s);
  * complete, as a process may be about to rename its own. */
 int session_clear_images(struct session *s, bool all, struct err *e);
 
-/* The last lines of dmtcp.log, in one line, or a hint that there are none. */
+/* What DMTCP says went wrong, in one line: its first error in dmtcp.log, or the last
+ * that is there. */
 void session_last_words(const struct session *s, char *out, size_t size);
 
 #endif

@@ -3,9 +3,11 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/scope.h"
 #include "dmtcp/capture.h"
 #include "dmtcp/launch.h"
+#include "dmtcp/ready.h"
 #include "dmtcp/restart.h"
 #include "dmtcp/session.h"
 
@@ -24,6 +26,7 @@ struct engine_job {
     struct session session;
     struct capture *capture; /* NULL: no checkpoint is under way */
     int dirfd;               /* of the checkpoint; not owned */
+    unsigned timeout_s;      /* of the checkpoint */
     bool gzip;
     bool is_lost;
 };
@@ -167,6 +170,7 @@ static int dmtcp_begin(struct engine_job *j, const struct engine_request *r,
     if (session_reap(&j->session))
         return err_set(e, ERR_GONE, "the job has ended");
     j->dirfd = r->dirfd;
+    j->timeout_s = r->freeze_timeout_s;
     j->capture = capture_begin(&j->session, &how, e);
     return j->capture ? 0 : -1;
 }
@@ -198,6 +202,19 @@ static uint64_t bytes_below(int dirfd)
     return sum;
 }
 
+/* DMTCP may not get a job going again of which a process was killed at its checkpoint.
+ */
+static void see_it_run(struct engine_job *j)
+{
+    struct err e = {0};
+
+    if (session_reap(&j->session) || j->session.is_closed ||
+        ready_wait_running(&j->session, j->timeout_s, &e) == 0)
+        return;
+    j->is_lost = true;
+    log_error("DMTCP has lost the job at a checkpoint: %s", e.text);
+}
+
 static int dmtcp_finish(struct engine_job *j, struct engine_stats *stats, struct err *e)
 {
     struct capture_stats own = {0};
@@ -211,6 +228,8 @@ static int dmtcp_finish(struct engine_job *j, struct engine_stats *stats, struct
     if (!capture_stops(j->capture) && !capture_is_overdue(j->capture)) {
         capture_end(j->capture);
         j->capture = NULL;
+        if (rc < 0)
+            see_it_run(j);
     }
     return rc;
 }
@@ -223,6 +242,8 @@ static void dmtcp_end(struct engine_job *j, bool kill_job)
         return;
     capture_end(j->capture);
     j->capture = NULL;
+    if (!kill_job)
+        see_it_run(j);
 }
 
 /* ---- the end ---- */
@@ -241,6 +262,7 @@ static bool root_ends(struct engine_job *j)
 static void look_at_door(struct engine_job *j)
 {
     struct session *s = &j->session;
+    struct err ignored = {0};
 
     if (j->capture && capture_is_overdue(j->capture)) {
         if (!capture_late(j->capture))
@@ -250,17 +272,14 @@ static void look_at_door(struct engine_job *j)
     }
     if (j->capture) /* it hears for itself */
         return;
-    session_hear(s);
+    /* A checkpoint that somebody else asked DMTCP for. It is not ours. */
+    if (session_hear(s) == DOOR_WRITTEN)
+        door_release(s->door, &ignored);
     session_tell(s);
     if (s->is_closed && !s->has_ended && !j->is_lost && !root_ends(j)) {
         j->is_lost = true;
         log_error("DMTCP has lost the job, its coordinator has ended: %s", s->why);
     }
-}
-
-static bool is_failure(int status)
-{
-    return WIFEXITED(status) && WEXITSTATUS(status) == SESSION_FAIL_STATUS;
 }
 
 static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
@@ -274,7 +293,7 @@ static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
         return ENGINE_LOST;
     if (!j->session.has_ended)
         return ENGINE_RUNS;
-    if (!is_failure(*status))
+    if (!session_has_failed(&j->session))
         return ENGINE_ENDED;
     j->is_lost = true;
     session_last_words(&j->session, said, sizeof(said));
@@ -282,10 +301,29 @@ static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
     return ENGINE_LOST;
 }
 
+/* DMTCP (3.2, 4.2) lets nobody handle SIGUSR2, whichever signal it uses itself: it says
+ * that it has installed the handler, and has not. Grid Engine warns a job by it. */
+static bool would_end_it(const struct engine_job *j, int signo)
+{
+    struct proc_status status;
+    struct err ignored = {0};
+    uint64_t bit = UINT64_C(1) << (SIGUSR2 - 1);
+
+    return signo == SIGUSR2 &&
+           proc_status_read(j->session.root, &status, &ignored) == 0 &&
+           !((status.sig_caught | status.sig_ignored) & bit);
+}
+
 static int dmtcp_signal_group(struct engine_job *j, int signo)
 {
     pid_t group = j->session.has_ended ? -1 : getpgid(j->session.root);
 
+    if (group > 0 && would_end_it(j, signo)) {
+        log_warning(
+            "SIGUSR2 is kept from the job: under DMTCP it cannot handle it, and "
+            "would be ended");
+        return 0;
+    }
     return group <= 0 ? 0 : kill(-group, signo);
 }
 

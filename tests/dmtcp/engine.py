@@ -1,0 +1,470 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs under the real DMTCP: saved, restarted, and failed in every way we know of.
+
+QCKPT_DMTCP_PREFIX says where it is installed; without it these are skipped.
+"""
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "sys"))
+import sysrun  # noqa: E402  pylint: disable=wrong-import-position
+from sysrun import Failed, Skipped, read, wait_until  # noqa: E402
+
+PREFIX = os.environ.get("QCKPT_DMTCP_PREFIX")
+ROUNDS = 40
+
+# Counts, a line a round, with a child that counts too; its output tells whether any
+# round was lost or done twice.
+COUNT = r"""
+import os, sys, time
+out = open("count", "a")
+def ready():
+    with open(os.environ["VICTIM_READY"], "w"): pass
+for i in range(%(rounds)d):
+    print("round", i, flush=True)
+    out.write("%%d\n" %% i); out.flush()
+    if i == 3: ready()
+    time.sleep(0.1)
+    while i == %(rounds)d - 5 and not os.path.exists(os.environ["VICTIM_GO"]):
+        time.sleep(0.05)
+print("file", open("count").read().split() == [str(i) for i in range(%(rounds)d)])
+sys.exit(7)
+"""
+
+# One process of 200 MB, one small one.
+BIG = r"""
+import os, time
+child = os.fork()
+if child == 0:
+    data = os.urandom(1 << 20) * 200
+    open(os.environ["VICTIM_READY"], "w").close()
+while not os.path.exists(os.environ["VICTIM_GO"]):
+    time.sleep(0.05)
+if child == 0: os._exit(0)
+print("status", os.waitpid(child, 0)[1])
+"""
+
+
+class Program:
+    refused = may = slow = works = False
+    carried = True
+
+    def __init__(self, name, argv, status=0):
+        self.name, self.argv, self.status = name, argv, status
+
+
+def python(name, text, status=0):
+    return Program(name, ["/usr/bin/python3", "-c", text], status)
+
+
+def count(rounds=ROUNDS):
+    return python("count", COUNT % {"rounds": rounds}, 7)
+
+
+def want(rounds=ROUNDS):
+    return "".join(f"round {i}\n" for i in range(rounds)) + "file True\n"
+
+
+def job(program, **more):
+    j = sysrun.Job(sysrun.base(), program, "dmtcp", **more)
+    j.env.update(QCKPT_ENGINE="dmtcp", QCKPT_FREEZE_TIMEOUT="10")
+    return j
+
+
+def start(j, **more):
+    j.run(**more)
+    j.wait_ready()
+
+
+def generations(j):
+    return sorted(os.path.basename(p) for p in glob.glob(j.ckpt + "/gen/0*"))
+
+
+def log(j):
+    return read(os.path.join(j.ckpt, "log.jsonl"))
+
+
+def restarted(j, output):
+    j.restart()
+    j.go()
+    j.finish(output)
+
+
+def stop(j):
+    j.checkpoint("--stop", timeout=120)
+    j.wait_stopped()
+    if left := j.left_behind(5):
+        raise Failed(f"stopped, but these live: {left}")
+
+
+def child_of(pid, name):
+    """The pid of the child with that name."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        for child in f.read().split():
+            if read(f"/proc/{child}/comm").strip() == name:
+                return int(child)
+    raise Failed(f"{pid} has no child {name}")
+
+
+def coordinator(j):
+    """(door, coordinator)"""
+    supervisor = int(j.epoch()["pid"])
+    for child in read(f"/proc/{supervisor}/task/{supervisor}/children").split():
+        for grandchild in read(f"/proc/{child}/task/{child}/children").split():
+            if os.readlink(f"/proc/{grandchild}/exe").endswith("/dmtcp_coordinator"):
+                return int(child), int(grandchild)
+    raise Failed("no coordinator runs")
+
+
+def demand(text, pattern, what):
+    if not re.search(pattern, text):
+        raise Failed(f"{what}: expected {pattern}, saw: {text.strip()[-600:]}")
+
+
+# ---- what must work ----
+
+
+def saves_and_restarts():
+    with job(count()) as j:
+        start(j)
+        j.checkpoint()
+        time.sleep(0.3)
+        stop(j)
+        restarted(j, want())
+        demand(log(j), '"status":7', "the log")
+
+
+def goes_on_from_a_checkpoint_after_a_power_cut():
+    with job(count()) as j:
+        start(j)
+        j.checkpoint()
+        time.sleep(0.5)
+        j.power_cut("supervisor")
+        restarted(j, want())
+
+
+def saves_what_was_restarted():
+    with job(count(60)) as j:
+        start(j)
+        for _ in range(3):
+            before = j.epoch_number()
+            stop(j)
+            j.restart()
+            j.wait_epoch_after(before)
+            wait_until(20, "the restart", lambda: log(j).count('"restarted"') >= before)
+            time.sleep(0.3)
+        j.go()
+        j.finish(want(60))
+
+
+def carries(name):
+    victim = sysrun.victims()[name]
+    output = sysrun.undisturbed(victim)
+    with job(victim) as j:
+        start(j)
+        time.sleep(0.4)
+        stop(j)
+        restarted(j, output)
+
+
+def compresses_with_gzip():
+    with job(count()) as j:
+        start(j, env={"QCKPT_COMPRESS": "gzip"})
+        stop(j)
+        image = glob.glob(j.ckpt + "/gen/000001/ckpt_*.dmtcp")[0]
+        with open(image, "rb") as f:
+            if f.read(2) != b"\x1f\x8b":
+                raise Failed("the image is not compressed")
+        restarted(j, want())
+
+
+def tmpdir_travels():
+    text = """
+import os, time
+t = os.environ["TMPDIR"]
+f = open(t + "/data", "w+"); f.write("data"); f.flush()
+os.mkdir(t + "/below"); open(t + "/below/file", "w").write("text")
+open(os.environ["VICTIM_READY"], "w").close()
+while not os.path.exists(os.environ["VICTIM_GO"]): time.sleep(0.05)
+f.write(" and more"); f.seek(0)
+print(f.read(), open(t + "/below/file").read(), sorted(os.listdir(t)))
+"""
+    with job(python("tmpdir", text)) as j:
+        old, new = os.path.join(j.dir, "old"), os.path.join(j.dir, "new")
+        os.mkdir(old)
+        os.mkdir(new)
+        j.env.update(TMPDIR=old, QCKPT_CARRY_TMPDIR="1")
+        start(j)
+        stop(j)
+        shutil.rmtree(old)
+        j.env["TMPDIR"] = new
+        restarted(j, "data and more text ['below', 'data']\n")
+        if read(new + "/data") != "data and more":
+            raise Failed("the job did not write into the new TMPDIR")
+
+
+def another_dmtcp_does_not_confuse():
+    """Variables as a job has them that runs under another coordinator."""
+    with job(count()) as j:
+        start(j, env={"DMTCP_COORD_PORT": "1", "DMTCP_COORD_HOST": "nowhere", "DMTCP_GZIP": "1",
+                      "DMTCP_CHECKPOINT_INTERVAL": "1", "DMTCP_CHECKPOINT_DIR": "/nowhere",
+                      "DMTCP_TMPDIR": "/nowhere", "DMTCP_SIGCKPT": "12"})
+        stop(j)
+        restarted(j, want())
+
+
+def signals_reach_the_job():
+    """SIGUSR2 would end the job, for which DMTCP has kept it from installing a handler."""
+    text = """
+import os, signal, time
+got = []
+for s in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM): signal.signal(s, lambda n, f: got.append(n))
+open(os.environ["VICTIM_READY"], "w").close()
+while signal.SIGTERM not in got: time.sleep(0.05)
+print(sorted(got))
+"""
+    with job(python("signals", text)) as j:
+        start(j)
+        epoch = j.epoch_number()
+        stop(j)
+        j.restart()
+        j.wait_epoch_after(epoch)
+        wait_until(20, "the restart", lambda: '"restarted"' in log(j))
+        for signo in (signal.SIGUSR2, signal.SIGUSR1, signal.SIGTERM):
+            os.kill(j.process.pid, signo)
+            time.sleep(0.2)
+        j.finish("[10, 15]\n")
+        demand(log(j), "SIGUSR2 is kept from the job", "the log")
+
+
+def a_suspended_job_is_saved():
+    with job(count()) as j:
+        start(j)
+        os.killpg(j.process.pid, signal.SIGSTOP)
+        wait_until(10, "the suspension", lambda: "suspended" in log(j))
+        stop_in_suspension(j)
+        restarted(j, want())
+
+
+def stop_in_suspension(j):
+    j.checkpoint("--stop", timeout=60)
+    os.killpg(j.process.pid, signal.SIGCONT)
+    j.wait_stopped()
+
+
+def a_job_keeps_its_status():
+    for argv, status in ((["/bin/sh", "-c", "exit 99"], 99), (["/bin/sh", "-c", "kill -9 $$"], -9),
+                         (["/no/such/program"], 127), (["/etc/passwd"], 126)):
+        with job(Program("status", argv)) as j:
+            j.run()
+            if j.wait() != status:
+                raise Failed(f"{argv}: status {j.process.returncode}, expected {status}")
+
+
+# ---- what must be refused, and the job must run on ----
+
+
+def refused(j, pattern, output):
+    _, err = j.checkpoint(expect=sysrun.REFUSED, timeout=60)
+    demand(err, pattern, "the refusal")
+    if generations(j):
+        raise Failed(f"refused, but there is {generations(j)}")
+    j.go()
+    j.finish(output)
+
+
+def a_static_program_is_refused():
+    victim = sysrun.victims()["work_counter_static"]
+    output = sysrun.undisturbed(victim)
+    with job(victim) as j:
+        start(j)
+        refused(j, r"process \d+ \(work_counter_s\w*\) is not under DMTCP", output)
+
+
+def a_static_child_is_refused():
+    static = sysrun.victims()["work_counter_static"].path
+    output = sysrun.undisturbed(sysrun.victims()["work_counter_static"])
+    with job(Program("parent", ["/bin/sh", "-c", f"{static}; echo after"])) as j:
+        start(j)
+        refused(j, r"process \d+ \(work_counter_s\w*\) is not under DMTCP", output + "after\n")
+
+
+def a_full_disk_is_refused():
+    if os.geteuid() != 0:
+        raise Skipped("not root: no file system of a size can be mounted")
+    where = tempfile.mkdtemp(prefix="full-", dir=sysrun.base())
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m,mode=0755", "none", where], check=True)
+    try:
+        with job(python("big", BIG), ckpt=where + "/ckpt") as j:
+            start(j)
+            refused(j, "no room", "status 0\n")
+    finally:
+        subprocess.run(["umount", where], check=True)
+
+
+def a_file_size_limit_is_refused():
+    with job(python("big", BIG), prefix=["/usr/bin/prlimit", "--fsize=50000000:"]) as j:
+        start(j)
+        refused(j, r"may only write files of 47\.7 MiB", "status 0\n")
+
+
+def a_worker_killed_while_it_writes_makes_no_generation():
+    with job(python("big", BIG)) as j:
+        start(j)
+        temps = j.ckpt + "/.work.*/images/*.temp"
+        request = subprocess.Popen([sysrun.QCKPT, "checkpoint", "-d", j.ckpt],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        wait_until(20, "a large image", lambda: any(
+            os.path.getsize(p) > 20 << 20 for p in glob.glob(temps) if os.path.exists(p)))
+        big = max(sysrun.processes_of(j.dir), key=lambda p: resident(p[0]))[0]
+        os.kill(big, signal.SIGKILL)
+        _, err = request.communicate(timeout=60)
+        if request.returncode == 0 or generations(j):
+            raise Failed(f"a generation of half a job: {generations(j)}")
+        demand(err, "processes, but DMTCP has written", "the failure")
+        # DMTCP does not get the others going again.
+        if j.wait(60) != 1:
+            raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(log(j), "DMTCP has lost the job at a checkpoint", "the log")
+
+
+def resident(pid):
+    match = re.search(r"VmRSS:\s+(\d+)", read(f"/proc/{pid}/status"))
+    return int(match.group(1)) if match else 0
+
+
+# ---- what loses the job, or could ----
+
+
+def lost(who):
+    with job(count()) as j:
+        start(j)
+        j.checkpoint()
+        time.sleep(0.3)
+        os.kill(coordinator(j)[who], signal.SIGKILL)
+        if j.wait(30) != 1:
+            raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(read(j.err), "lost by its engine", "stderr")
+        demand(log(j), "DMTCP has (lost the job|failed in)", "the log")
+        if left := j.left_behind(5):
+            raise Failed(f"lost, but these live: {left}")
+        if os.path.exists(j.ckpt + "/done.json"):
+            raise Failed("a lost job is recorded as done")
+        restarted(j, want())
+
+
+def nothing_is_left(who):
+    with job(count()) as j:
+        start(j)
+        pids = coordinator(j)
+        j.checkpoint()
+        j.power_cut(who)
+        wait_until(5, "the coordinator's end",
+                   lambda: not any(os.path.exists(f"/proc/{p}") for p in pids))
+        restarted(j, want())
+
+
+def flipped_bits_are_found():
+    with job(count()) as j:
+        start(j)
+        j.checkpoint()
+        stop(j)
+        image = glob.glob(j.ckpt + "/gen/000002/ckpt_*.dmtcp")[0]
+        with open(image, "r+b") as f:
+            f.seek(os.path.getsize(image) // 2)
+            byte = f.read(1)[0]
+            f.seek(-1, os.SEEK_CUR)
+            f.write(bytes([byte ^ 1]))
+        j.restart()
+        j.go()
+        j.finish(want())
+        demand(log(j), r'"generation-rejected".*"generation":2', "the log")
+
+
+def a_damaged_record_is_found():
+    with job(count()) as j:
+        start(j)
+        stop(j)
+        path = j.ckpt + "/gen/000001/dmtcp.json"
+        with open(path, encoding="utf-8") as f:
+            record = json.load(f)
+        record["images"][0]["name"] = "../../../ckpt_x.dmtcp"
+        with open(path, "r+", encoding="utf-8") as f:
+            json.dump(record, f)
+        j.restart()
+        if j.wait() == 0:
+            raise Failed("restarted from a damaged generation")
+        demand(log(j), "generation-rejected", "the log")
+
+
+def a_failed_restart_leaves_nothing():
+    text = """
+import os, time
+f = open("needed", "w+"); f.write("x"); f.flush(); f = open("needed")
+open(os.environ["VICTIM_READY"], "w").close()
+while not os.path.exists(os.environ["VICTIM_GO"]): time.sleep(0.05)
+print(f.read())
+"""
+    with job(python("needs", text)) as j:
+        start(j)
+        stop(j)
+        os.rename(j.work + "/needed", j.work + "/away")
+        j.restart()
+        if j.wait(60) != 1:
+            raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(log(j), "needed.*File not found", "the log")
+        if left := j.left_behind(5):
+            raise Failed(f"failed, but these live: {left}")
+        os.rename(j.work + "/away", j.work + "/needed")
+        restarted(j, "x\n")
+
+
+def a_wrong_prefix_is_named():
+    with job(count()) as j:
+        j.run(env={"QCKPT_DMTCP_PREFIX": "/no/where"})
+        if j.wait() != 1:
+            raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(read(j.err), "/no/where/bin/dmtcp_launch: No such file", "stderr")
+
+
+TESTS = [
+    saves_and_restarts, goes_on_from_a_checkpoint_after_a_power_cut, saves_what_was_restarted,
+    compresses_with_gzip, tmpdir_travels, another_dmtcp_does_not_confuse, signals_reach_the_job,
+    a_suspended_job_is_saved, a_job_keeps_its_status, a_static_program_is_refused,
+    a_static_child_is_refused, a_full_disk_is_refused, a_file_size_limit_is_refused,
+    a_worker_killed_while_it_writes_makes_no_generation, flipped_bits_are_found,
+    a_damaged_record_is_found, a_failed_restart_leaves_nothing, a_wrong_prefix_is_named,
+]
+CARRIED = ["work_awk", "work_counter", "work_perl", "work_python", "work_registers", "work_ring",
+           "work_threads", "work_time"]
+
+
+def main():
+    why = "DMTCP is not here: set QCKPT_DMTCP_PREFIX to its prefix"
+    if not PREFIX or not os.access(PREFIX + "/bin/dmtcp_launch", os.X_OK):
+        if sysrun.require("dmtcp"):
+            print(f'1..1\nnot ok 1 - DMTCP\n# REQUIRE has "dmtcp", but: {why}')
+            return 1
+        print(f"1..0 # SKIP {why}")
+        return 0
+    tests = [(t.__name__.replace("_", " "), t) for t in TESTS]
+    tests += [(f"{who} killed: nothing is left", lambda w=who: nothing_is_left(w))
+              for who in ("front", "supervisor")]
+    tests += [(f"{who} killed: the job is lost and goes on", lambda i=i: lost(i))
+              for i, who in enumerate(("door", "coordinator"))]
+    tests += [(f"carries {name}", lambda n=name: carries(n)) for name in CARRIED]
+    return sysrun.run_tests(tests)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
