@@ -63,6 +63,14 @@ static void tell_stderr(enum log_level level, const char *text)
     fprintf(stderr, "%s: %s: %s\n", name, log_level_name(level), text);
 }
 
+static void tell_event(struct starter *s, enum log_level level, const char *event,
+                       const char *text)
+{
+    tell_stderr(level, text);
+    if (s->store)
+        store_log(s->store, level, name, 0, event, NULL, "%s", text);
+}
+
 /* On the job's stderr, and in its event log when there is one. */
 __attribute__((format(printf, 3, 4))) static void
 tell(struct starter *s, enum log_level level, const char *fmt, ...)
@@ -73,9 +81,7 @@ tell(struct starter *s, enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    tell_stderr(level, text);
-    if (s->store)
-        store_log(s->store, level, name, 0, "warning", NULL, "%s", text);
+    tell_event(s, level, "warning", text);
 }
 
 static _Noreturn void exit_with(int status)
@@ -111,7 +117,10 @@ static _Noreturn void become_job(struct starter *s)
 
 static _Noreturn void run_unsupervised(struct starter *s, const struct err *why)
 {
-    tell(s, LOG_WARNING, "this job runs without checkpoints: %s", why->text);
+    char text[sizeof(why->text) + 64];
+
+    snprintf(text, sizeof(text), "this job runs without checkpoints: %s", why->text);
+    tell_event(s, LOG_WARNING, "unsupervised", text);
     become_job(s);
 }
 

@@ -100,6 +100,13 @@ static void print_state(const struct job_view *view)
 {
     bool is_running = strcmp(view->state, "running") == 0;
 
+    if (strcmp(view->state, "unsupervised") == 0) {
+        printf("state      unsupervised: ");
+        cmd_print_safe(view->unsupervised);
+        putchar('\n');
+        return;
+    }
+
     printf("state      %s", is_running && view->no_checkpoints ? "runs" : view->state);
     if (strcmp(view->state, "ended") == 0)
         printf(" with status %d%s", view->status, view->no_checkpoints ? "," : "");

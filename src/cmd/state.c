@@ -66,12 +66,31 @@ static bool has_good(const struct job_view *view)
     return false;
 }
 
+/* What a starter says last before it becomes the job, which it cannot supervise. */
+static const char *find_unsupervised(json_t *events)
+{
+    for (size_t i = json_array_size(events); i-- > 0;) {
+        json_t *event = json_array_get(events, i);
+        const char *kind = json_string_value(json_object_get(event, "event"));
+
+        if (!kind)
+            continue;
+        if (strcmp(kind, "unsupervised") == 0)
+            return json_string_value(json_object_get(event, "text"));
+        if (strcmp(kind, "launched") == 0 || strcmp(kind, "restarted") == 0)
+            return NULL;
+    }
+    return NULL;
+}
+
 static const char *find_state(struct store *store, const struct job_view *view)
 {
     struct job_status status;
     struct err none = {0};
     struct utsname here;
 
+    if (view->unsupervised)
+        return "unsupervised";
     if (!view->has_epoch)
         return "new";
     if (job_request_status(store, STATUS_TIMEOUT_S, &status, &none) == 0)
@@ -104,6 +123,7 @@ int job_view_read(struct store *store, size_t max_events, struct job_view *view,
         view->no_checkpoints =
             json_string_value(json_object_get(view->record, "no_checkpoints"));
     view->events = read_events(store, max_events);
+    view->unsupervised = find_unsupervised(view->events);
     if (store_done_read(store, &view->status, NULL, &none) == 0)
         view->state = "ended";
     else

@@ -14,7 +14,8 @@ struct job_view {
     /* "running" "checkpointing" "suspended": its supervisor says so. "ended": by
      * itself, with `status`. "elsewhere": it was started on another host and nothing
      * says that it ended. "stopped": nothing runs, and there is a checkpoint. "lost":
-     * nothing runs, and there is none. "new": nothing was ever started. */
+     * nothing runs, and there is none. "unsupervised": it was started without
+     * supervision, and its end is not known. "new": nothing was ever started. */
     const char *state;
     int status;
     bool has_epoch;
@@ -23,7 +24,9 @@ struct job_view {
     size_t count;
     struct json_t *record;      /* job.json; owned; NULL: none */
     const char *no_checkpoints; /* why the job has none and gets none; NULL: it may */
-    struct json_t *events;      /* the last ones, oldest first, an array; owned */
+    const char
+        *unsupervised; /* the reason, a sentence; NULL: it is not, or is not known */
+    struct json_t *events; /* the last ones, oldest first, an array; owned */
 };
 
 int job_view_read(struct store *store, size_t max_events, struct job_view *view,

@@ -158,6 +158,24 @@ with_dmtcp() {
     ge_qstat dr
     in_job "$util/dmtcp_cleanup"
     is "... and is cleaned up" "$? $(ls "$ckpt_dir")" "0 "
+
+    # Where DMTCP's coordinator cannot be started, and $work cannot be seen.
+    room=$(mktemp -d /var/tmp/qckpt-cli-XXXXXX)
+    cp "$QCKPT" "$room/dmtcp_starter"
+    ckpt_dir=$room util=$room
+    # shellcheck disable=SC2016
+    as=(unshare -rm sh -c 'mount -t tmpfs -o nr_inodes=1 full /tmp && exec "$@"' -)
+    if unshare -rm true 2>/dev/null; then
+        start false
+        is "no room in /tmp: the job runs" "$(ended)" 1
+        ok "... and says so" grep -q "runs without checkpoints: make a directory in /tmp" "$work/err"
+        ok "... and in qckpt show" grep -q "state      unsupervised: .*make a directory in /tmp" \
+            <<<"$("$QCKPT" show -d "$room/$user/4711.1")"
+    else
+        skip userns "no room in /tmp" "no unprivileged user namespaces"
+    fi
+    rm -rf "$room"
+    ckpt_dir=$work/ckpt util=$work/util as=()
 }
 cd "$work" || bail_out "no directory $work"
 if [ -x "$dmtcp/bin/dmtcp_launch" ]; then
