@@ -48,6 +48,7 @@ struct starter {
     uint64_t last_epoch; /* the run that made the newest generation */
     bool was_front;      /* job_run has been called */
     struct engine_choice choice;
+    char hosts_refused[512]; /* why a job of several hosts cannot be saved */
 };
 
 static void starter_close(struct starter *s)
@@ -250,6 +251,34 @@ static void tell_problems(struct starter *s)
         tell(s, LOG_WARNING, "%s", problem);
 }
 
+/* Programs of Grid Engine are no processes of the job: no engine finds what they start
+ * on another host, nor could it restart their connections. */
+static const char *look_at_parts(struct starter *s)
+{
+    struct err e = {0};
+    bool controls = true;
+
+    if (!s->job.hosts_file)
+        return NULL;
+    if (!s->job.pe)
+        snprintf(s->hosts_refused, sizeof(s->hosts_refused),
+                 "the job runs on several hosts, but PE is not set");
+    else if (ge_pe_controls_slaves(s->job.pe, QSTAT_TIMEOUT_MS, &controls, &e) < 0)
+        snprintf(s->hosts_refused, sizeof(s->hosts_refused),
+                 "the job runs on several hosts, and whether Grid Engine starts its "
+                 "parts there (control_slaves of the parallel environment %s) cannot "
+                 "be asked: %.200s",
+                 s->job.pe, e.text);
+    else if (controls)
+        snprintf(
+            s->hosts_refused, sizeof(s->hosts_refused),
+            "the job runs on several hosts, and Grid Engine starts its parts there "
+            "(the parallel environment %s has control_slaves TRUE): they cannot be "
+            "saved; use one with control_slaves FALSE, and ssh",
+            s->job.pe);
+    return s->hosts_refused[0] ? s->hosts_refused : NULL;
+}
+
 static void configure(struct starter *s, struct job_config *config)
 {
     struct err e = {0};
@@ -271,6 +300,7 @@ static void configure(struct starter *s, struct job_config *config)
     if (job_config_read(config, s->settings, s->job.ckpt_env, &e) < 0)
         tell(s, LOG_WARNING, "%s; the default is taken", e.text);
     config->engine_options.hosts_file = s->job.hosts_file;
+    config->engine_options.hosts_refused = look_at_parts(s);
 }
 
 /* A job that has a generation goes on with the engine that made it, or not here. A new

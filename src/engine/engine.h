@@ -31,6 +31,7 @@ struct engine_options {
     const char *dmtcp_plugins;   /* absolute paths, separated by colons */
     const char *dmtcp_arguments; /* of dmtcp_launch, separated by blanks */
     const char *hosts_file;      /* PE_HOSTFILE of a job that runs on several hosts */
+    const char *hosts_refused;   /* why no engine can save what runs on the others */
 };
 
 /* How images are compressed; an engine that has not this one takes its own. */

@@ -58,6 +58,8 @@ static int dmtcp_probe(const struct engine_options *options, struct err *e)
 {
     struct install found;
 
+    if (options && options->hosts_refused)
+        return err_set(e, ERR_REFUSED, "%s", options->hosts_refused);
     return install_find(prefix_of(options), &found, e);
 }
 

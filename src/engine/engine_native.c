@@ -320,6 +320,10 @@ static void native_kill(struct engine_job *j)
 
 static int native_engine_probe(const struct engine_options *options, struct err *e)
 {
+    if (options && options->hosts_file)
+        return err_set(e, ERR_REFUSED,
+                       "the job runs on several hosts, and this engine saves the "
+                       "processes of one host only");
     return native_probe(e);
 }
 

@@ -37,6 +37,7 @@ struct ge_job {
     const char *tmpdir;
     const char *job_script;
     const char *hosts_file; /* PE_HOSTFILE of a job that has more than one host */
+    const char *pe;         /* its parallel environment */
     bool restarted; /* RESTARTED: not its first run. A hint only: never proof of a
                        checkpoint, or of there being none */
     bool migrated;  /* RESTARTED is 2: the run before ended, at a migration or with 99;
@@ -241,5 +242,15 @@ int ge_raise_write(const struct ge_raise *r, unsigned timeout_ms, struct err *e)
 
 /* Whether what `qstat -j` printed has the list that was to be written. */
 int ge_raise_verify(const struct ge_raise *r, const char *xml, struct err *e);
+
+/* ---- parallel environments ---- */
+
+/* Whether Grid Engine itself starts the job's processes on other hosts (qrsh -inherit):
+ * control_slaves in `qconf -sp PE`, sge_pe(5). Fails as ge_jobs_ask does. */
+int ge_pe_controls_slaves(const char *pe, unsigned timeout_ms, bool *controls,
+                          struct err *e);
+
+/* The same from what qconf printed. */
+int ge_pe_parse(const char *text, bool *controls, struct err *e);
 
 #endif

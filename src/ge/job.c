@@ -119,6 +119,7 @@ static int read_job(struct ge_job *j, const char *job, const char *task,
     result.tmpdir = variable("TMPDIR");
     result.job_script = variable("JOB_SCRIPT");
     result.hosts_file = read_hosts_file();
+    result.pe = variable("PE");
     result.restarted = restarted && strcmp(restarted, "0") != 0;
     result.migrated = restarted && strcmp(restarted, "2") == 0;
     if (read_ids(&result, job, task, e) < 0 || read_user(result.user, e) < 0)
