@@ -372,13 +372,14 @@ static void nothing_of_the_callers_leaks(void)
     static const int theirs[] = {0, 1, 2, 821};
     sigset_t all, before;
     struct rig r;
-    int ends_[2], high;
-    char none;
+    int ends_[2], high, higher;
 
     /* As careless as a caller can be: no O_CLOEXEC, all blocked, some ignored. */
     CHECK_INT(pipe(ends_), 0);
     high = fcntl(ends_[1], F_DUPFD, 821);
     CHECK_INT(high, 821);
+    higher = fcntl(ends_[1], F_DUPFD, 1000);
+    CHECK(higher >= 1000);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     signal(SIGTERM, SIG_IGN);
@@ -388,8 +389,9 @@ static void nothing_of_the_callers_leaks(void)
     signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
     close(high);
+    close(higher);
     close(ends_[1]);
-    CHECK_INT(read(ends_[0], &none, 1), 0);
+    CHECK_INT(poll(&(struct pollfd){ends_[0], POLLIN, 0}, 1, WAIT_MS), 1);
     close(ends_[0]);
     if (!opened(&r))
         return;
@@ -433,30 +435,45 @@ static void when_the_door_dies_so_does_the_coordinator(void)
     rig_close(&r);
 }
 
+struct told {
+    struct rig rig;
+    pid_t door, copy; /* `copy` keeps the door's channel open */
+};
+
+static _Noreturn void open_and_tell(int to)
+{
+    struct told told = {.rig = rig_open(coordinator, 10)};
+
+    told.door = told.rig.door ? door_pid(told.rig.door) : 0;
+    told.copy = fork();
+    if (told.copy == 0 || write(to, &told, sizeof(told)) == sizeof(told))
+        for (;;)
+            pause();
+    _exit(1);
+}
+
 static void when_the_caller_is_killed_both_are_gone(void)
 {
-    pid_t pids[2] = {0, 0}, caller;
+    struct told told = {.door = 0};
+    pid_t caller;
     int ends_[2];
 
     CHECK_INT(pipe2(ends_, O_CLOEXEC), 0);
     caller = fork();
-    if (caller == 0) {
-        struct rig r = rig_open(coordinator, 10);
-
-        pids[0] = r.door ? door_pid(r.door) : 0;
-        pids[1] = r.coordinator;
-        if (write(ends_[1], pids, sizeof(pids)) == sizeof(pids))
-            pause();
-        _exit(1);
-    }
-    CHECK_INT(read(ends_[0], pids, sizeof(pids)), sizeof(pids));
-    CHECK(pids[0] > 0 && pids[1] > 0);
+    if (caller == 0)
+        open_and_tell(ends_[1]);
+    CHECK_INT(read(ends_[0], &told, sizeof(told)), sizeof(told));
+    CHECK(told.door > 0 && told.rig.coordinator > 0);
     kill(caller, SIGKILL);
     status_of(caller);
-    CHECK(pids[0] > 0 && ends(pids[0]));
-    CHECK(pids[1] > 0 && ends(pids[1]));
+    CHECK(told.door > 0 && ends(told.door));
+    CHECK(told.rig.coordinator > 0 && ends(told.rig.coordinator));
+    if (told.copy > 0)
+        kill(told.copy, SIGKILL);
     close(ends_[0]);
     close(ends_[1]);
+    told.rig.door = NULL; /* the caller's memory, not ours */
+    rig_close(&told.rig);
 }
 
 static int checkpoint_once(void *arg)
