@@ -117,7 +117,9 @@ static void wait_until_arrived(int slave, const struct files_queue *q)
     }
     for (int i = 0; i < STEPS; i++) {
         poll(&p, 1, 0); /* waits for the thread when nothing can be read yet */
-        if (ioctl(slave, FIONREAD, &waiting) < 0 || waiting >= wanted)
+        if (ioctl(slave, FIONREAD, &waiting) < 0)
+            return;
+        if (waiting >= wanted && (bytes == wanted || i > 0))
             return;
         poll(NULL, 0, STEP_MS);
     }
@@ -154,17 +156,41 @@ static bool has_slave(const struct files_save *s, uint32_t number)
     return false;
 }
 
+/*
+ * Bytes written to the master just before the freeze may still be on their way: a
+ * kernel thread works on them by the settings (echo, lines) that it finds. A poll that
+ * finds nothing to read waits for that thread, and a change of settings, even to the
+ * same, waits for what it has begun.
+ */
+static int settle(int slave, const struct pty *p, struct err *e)
+{
+    struct pollfd ready = {.fd = slave, .events = POLLIN};
+
+    poll(&ready, 1, 0);
+    return tcsetattr(slave, TCSANOW, &p->settings) < 0
+               ? err_sys(e, "settings of a pseudo-terminal")
+               : 0;
+}
+
+/* Whole lines first, by the job's settings: only when none is left is it known that
+ * nothing is on its way. Then a line that is being typed. */
+static int take_all(int master, int slave, struct pty *p, struct err *e)
+{
+    struct termios raw = plain(&p->settings, false);
+
+    if (take(slave, &p->for_slave, e) < 0 ||
+        set(master, slave, &p->settings, false, e) < 0 ||
+        take(master, &p->for_master, e) < 0 || set(master, slave, &raw, false, e) < 0)
+        return -1;
+    return take(slave, &p->for_slave, e);
+}
+
 /* Nothing shows the bytes without taking them: they are taken and put back. */
 static int take_and_give(int master, int slave, struct pty *p, struct err *e)
 {
-    struct termios raw = plain(&p->settings, false);
     struct err ignored;
-    int status = set(master, slave, &raw, false, e);
+    int status = take_all(master, slave, p, e);
 
-    if (status == 0)
-        status = take(master, &p->for_master, e);
-    if (status == 0)
-        status = take(slave, &p->for_slave, e);
     /* What was taken goes back also when that was not all. */
     if (give(master, slave, p, status < 0 ? &ignored : e) < 0)
         return -1;
@@ -184,10 +210,10 @@ static int save_queues(struct files_save *s, uint32_t index, struct err *e)
      * that it hung up. */
     if (p->locked || (!p->hung_up && !has_slave(s, p->number)))
         return 0;
-    poll(&ready, 1, 0);
     slave = open_slave(master, O_RDWR | O_NONBLOCK, e);
-    if (slave < 0)
+    if (slave < 0 || settle(slave, p, e) < 0)
         return -1;
+    poll(&ready, 1, 0);
     ioctl(slave, FIONREAD, &waiting);
     if (waiting == 0 && !(ready.revents & POLLIN))
         return 0;
