@@ -13,10 +13,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { STEP_MS = 2, FLOW_MS = 40, TAKE_MS = 3000, PIECE = 1 << 18 };
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72 /* Linux 5.14 */
+#endif
+
+enum { STEP_MS = 2, FLOW_MS = 40, STUCK_MS = 200, TAKE_MS = 3000, PIECE = 1 << 18 };
 
 static int queued(int sock, unsigned long what)
 {
@@ -70,9 +75,41 @@ static int take(int from, int to, struct files_queue *q, struct err *e)
     }
 }
 
-static int give(int from, const struct files_queue *q, struct err *e)
+/* What fitted into the queues once need not fit again: it was packed differently. */
+struct send_buffer {
+    int size, locked; /* as they were; size 0: not changed */
+};
+
+static void enlarge(int sock, size_t bytes, struct send_buffer *was)
 {
-    long end = now_ms() + TAKE_MS;
+    socklen_t length = sizeof(was->size);
+    int wanted = (int)(bytes > INT_MAX / 4 ? INT_MAX / 2 : 2 * bytes);
+
+    if (was->size != 0 ||
+        getsockopt(sock, SOL_SOCKET, SO_SNDBUF, &was->size, &length) < 0)
+        return;
+    if (getsockopt(sock, SOL_SOCKET, SO_BUF_LOCK, &was->locked, &length) < 0)
+        was->locked = -1;
+    wanted += was->size;
+    setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
+}
+
+/* The kernel doubles what is set (socket(7)), and tells the double. */
+static void restore_size(int sock, const struct send_buffer *was)
+{
+    int half = was->size / 2;
+
+    if (was->size == 0)
+        return;
+    setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &half, sizeof(half));
+    if (was->locked >= 0)
+        setsockopt(sock, SOL_SOCKET, SO_BUF_LOCK, &was->locked, sizeof(was->locked));
+}
+
+static int send_all(int from, const struct files_queue *q, struct send_buffer *was,
+                    struct err *e)
+{
+    long begun = now_ms();
 
     for (uint32_t i = 0; i < q->n_messages; i++) {
         const char *data = q->messages[i].data;
@@ -85,14 +122,25 @@ static int give(int from, const struct files_queue *q, struct err *e)
             if (n > 0) {
                 data += n;
                 left -= n;
-            } else if (errno != EAGAIN || now_ms() > end) {
+            } else if (errno != EAGAIN || now_ms() > begun + TAKE_MS) {
                 return err_sys(e, "put back %zu bytes", left);
             } else {
+                if (now_ms() > begun + STUCK_MS)
+                    enlarge(from, files_queue_bytes(q), was);
                 poll(&p, 1, STEP_MS);
             }
         }
     }
     return 0;
+}
+
+static int give(int from, const struct files_queue *q, struct err *e)
+{
+    struct send_buffer was = {0};
+    int status = send_all(from, q, &was, e);
+
+    restore_size(from, &was);
+    return status;
 }
 
 static int take_and_give(const struct saved *from, const struct saved *to,
