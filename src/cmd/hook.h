@@ -18,9 +18,14 @@ int cmd_hook_starter(int argc, char **argv, struct err *e);
 /* ckpt_command, migr_command, clean_command. */
 int cmd_hook_checkpoint(int argc, char **argv, struct err *e);
 int cmd_hook_migrate(int argc, char **argv, struct err *e);
+/* migr_command that raises the job's requests to hosts that can continue it, first. */
+int cmd_hook_migrate_cpu(int argc, char **argv, struct err *e);
 int cmd_hook_clean(int argc, char **argv, struct err *e);
 
 /* load_sensor. */
 int cmd_hook_sensor(int argc, char **argv, struct err *e);
+
+/* jsv_url, qsub -jsv. */
+int cmd_hook_jsv(int argc, char **argv, struct err *e);
 
 #endif

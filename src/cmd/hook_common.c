@@ -118,14 +118,20 @@ static void log_problems(struct hook *h)
         hook_log(h, LOG_WARNING, "warning", "%s", problem);
 }
 
+struct settings *hook_settings(struct hook *h)
+{
+    if (!h->settings)
+        h->settings = settings_read();
+    return h->settings;
+}
+
 unsigned hook_timeout_s(struct hook *h)
 {
     struct err e = {0};
     unsigned seconds;
 
-    h->settings = settings_read();
-    if (hook_seconds(h->settings, "QCKPT_HOOK_TIMEOUT", TIMEOUT_DEFAULT_S, &seconds,
-                     &e) < 0)
+    if (hook_seconds(hook_settings(h), "QCKPT_HOOK_TIMEOUT", TIMEOUT_DEFAULT_S,
+                     &seconds, &e) < 0)
         hook_log(h, LOG_WARNING, "warning", "%s; %u s are taken", e.text, seconds);
     log_problems(h);
     return seconds;

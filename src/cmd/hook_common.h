@@ -25,8 +25,8 @@ struct hook {
     bool pe_task;   /* a task of a parallel job: it has no checkpoint of its own */
     char host[256]; /* this host as Grid Engine calls it; empty: not known */
     struct store *store;
-    struct settings *settings;
-    uint64_t epoch; /* the job's current run when the hook began; 0: none */
+    struct settings *settings; /* NULL until hook_settings */
+    uint64_t epoch;            /* the job's current run when the hook began; 0: none */
 };
 
 /*
@@ -48,6 +48,9 @@ void hook_log(struct hook *h, enum log_level level, const char *event, const cha
 int hook_ended(struct hook *h, int result, const char *how, const struct err *e);
 
 enum { HOOK_TEXT_SIZE = 256 };
+
+/* What the site has set. hook_timeout_s logs what is wrong in it. */
+struct settings *hook_settings(struct hook *h);
 
 /* QCKPT_HOOK_TIMEOUT, checked: a bad value is reported and the default taken. */
 unsigned hook_timeout_s(struct hook *h);

@@ -3,9 +3,12 @@
 #include "base/str.h"
 #include "cmd/hook.h"
 #include "cmd/hook_common.h"
+#include "cmd/hook_cpu.h"
 #include "job/job.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 /* How long a job that was killed at its image may take to be gone. */
 enum { GONE_TIMEOUT_S = 10 };
@@ -39,10 +42,81 @@ static int migrate(struct hook *h, char how[HOOK_TEXT_SIZE], struct err *e)
                       "the job continues from generation %" PRIu64, done.generation);
 }
 
-int cmd_hook_migrate(int argc, char **argv, struct err *e)
+/* ---- with the CPU in mind ---- */
+
+enum choice {
+    CHOICE_AUTO, /* stay only where it is known that no host would do */
+    CHOICE_MIGRATE,
+    CHOICE_STAY,
+};
+
+static int take_choice(void *arg, const char *value, struct err *e)
+{
+    static const char *const words[] = {"auto", "migrate", "stay"};
+
+    for (int i = 0; i < 3; i++)
+        if (strcmp(words[i], value) == 0) {
+            *(enum choice *)arg = i;
+            return 0;
+        }
+    return err_set(e, ERR_USAGE, "\"%.40s\" is none of auto, migrate, stay", value);
+}
+
+static enum choice read_choice(struct hook *h)
+{
+    enum choice choice = CHOICE_AUTO;
+    struct err e = {0};
+
+    if (settings_apply(hook_settings(h), "QCKPT_MIGRATE_CPU", take_choice, &choice,
+                       &e) < 0)
+        hook_log(h, LOG_WARNING, "warning", "%s; auto is taken", e.text);
+    return choice;
+}
+
+static enum hook_cpu_outcome ask(struct hook *h, bool even_nowhere,
+                                 char text[HOOK_CPU_TEXT_SIZE])
+{
+    const char *host = h->host[0] ? h->host : NULL;
+    struct cpu_contract contract;
+    struct err e = {0};
+
+    if (hook_cpu_contract(&h->job, hook_settings(h), &contract, &e) < 0) {
+        snprintf(text, HOOK_CPU_TEXT_SIZE,
+                 "what the job needs of a CPU is not known: %s", e.text);
+        return HOOK_CPU_UNKNOWN;
+    }
+    if (h->job.is_array)
+        return hook_cpu_ask_common(&h->job, host, &contract, even_nowhere, text);
+    return hook_cpu_ask(&h->job, host, &contract, even_nowhere, text);
+}
+
+/* ERR_REFUSED: the job stays. */
+static int raise_requests(struct hook *h, struct err *e)
+{
+    enum choice choice = read_choice(h);
+    char text[HOOK_CPU_TEXT_SIZE];
+    enum hook_cpu_outcome outcome = ask(h, choice == CHOICE_MIGRATE, text);
+
+    hook_log(h, outcome == HOOK_CPU_ASKED ? LOG_INFO : LOG_WARNING, "cpu-requests",
+             "%s", text);
+    if (outcome == HOOK_CPU_ASKED || choice == CHOICE_MIGRATE ||
+        (outcome == HOOK_CPU_UNKNOWN && choice == CHOICE_AUTO))
+        return 0;
+    return err_set(e, ERR_REFUSED,
+                   "the job stays on this host and runs on: %s; "
+                   "QCKPT_MIGRATE_CPU=migrate moves it all the same",
+                   outcome == HOOK_CPU_NOWHERE
+                       ? "no host of the cluster could continue it"
+                       : "its requests could not be raised");
+}
+
+/* ---- the hooks ---- */
+
+static int run(int argc, char **argv, bool with_cpu, struct err *e)
 {
     auto_hook struct hook h;
     char how[HOOK_TEXT_SIZE] = "";
+    int result = 0;
 
     if (hook_open(&h, argc, argv, e) < 0) {
         hook_not_opened(&h, e);
@@ -50,5 +124,19 @@ int cmd_hook_migrate(int argc, char **argv, struct err *e)
     }
     if (h.pe_task)
         return 0;
-    return hook_ended(&h, migrate(&h, how, e), how, e);
+    if (with_cpu)
+        result = raise_requests(&h, e);
+    if (result == 0)
+        result = migrate(&h, how, e);
+    return hook_ended(&h, result, how, e);
+}
+
+int cmd_hook_migrate(int argc, char **argv, struct err *e)
+{
+    return run(argc, argv, false, e);
+}
+
+int cmd_hook_migrate_cpu(int argc, char **argv, struct err *e)
+{
+    return run(argc, argv, true, e);
 }

@@ -22,13 +22,15 @@ static const struct {
 } hooks[] = {{"qckpt-starter", cmd_hook_starter},
              {"qckpt-checkpoint", cmd_hook_checkpoint},
              {"qckpt-migrate", cmd_hook_migrate},
+             {"qckpt-migrate-cpu", cmd_hook_migrate_cpu},
              {"qckpt-clean", cmd_hook_clean},
              {"qckpt-sensor", cmd_hook_sensor},
+             {"qckpt-jsv", cmd_hook_jsv},
              /* The names of gridengine_dmtcp, for sites that are configured for it. */
              {"dmtcp_starter", cmd_hook_starter},
              {"dmtcp_checkpoint", cmd_hook_checkpoint},
              {"dmtcp_migrate", cmd_hook_migrate},
-             {"dmtcp_migrate_cpu", cmd_hook_migrate},
+             {"dmtcp_migrate_cpu", cmd_hook_migrate_cpu},
              {"dmtcp_cleanup", cmd_hook_clean}};
 
 enum {

@@ -38,6 +38,7 @@ struct ge_job {
     const char *job_script;
     const char *hosts_file; /* PE_HOSTFILE of a job that has more than one host */
     const char *pe;         /* its parallel environment */
+    bool is_array;          /* one of the tasks of an array job */
     bool restarted; /* RESTARTED: not its first run. A hint only: never proof of a
                        checkpoint, or of there being none */
     bool migrated;  /* RESTARTED is 2: the run before ended, at a migration or with 99;
@@ -215,6 +216,10 @@ const struct ge_raise_report *ge_raise_report(const struct ge_raise *r);
 /* The list for qalter, "h_rt=3600,cpu_level=3", when something changes; valid until
  * ge_raise_free. */
 const char *ge_raise_list(const struct ge_raise *r);
+
+/* Of what is wanted all that the cluster has as complexes, "cpu_level=3
+ * cpuflag_avx512f=1". */
+const char *ge_raise_required(const struct ge_raise *r);
 
 /* What the cluster has of it. */
 struct ge_offers {

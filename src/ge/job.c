@@ -58,7 +58,8 @@ static int read_ids(struct ge_job *j, const char *job, const char *task, struct 
     if (read_number("JOB_ID", job, j->job, e) < 0)
         return -1;
     /* A plain job's task is 0 in $ja_task_id and "undefined" in the environment. */
-    if (!task || strcmp(task, "0") == 0)
+    j->is_array = task && strcmp(task, "0") != 0;
+    if (!j->is_array)
         task = "1";
     return read_number("SGE_TASK_ID", task, j->task, e);
 }

@@ -34,6 +34,11 @@ const char *ge_raise_list(const struct ge_raise *r)
     return r->list;
 }
 
+const char *ge_raise_required(const struct ge_raise *r)
+{
+    return r->required_text;
+}
+
 /* Appends a word; what does not fit is left out, which " ..." says. */
 static void note(char out[512], const char *name, const char *value)
 {
@@ -91,6 +96,7 @@ static int merge(struct ge_raise *r, const struct ge_request *wanted, struct err
 {
     struct request *has = requests_find(&r->after, wanted->name);
 
+    note(r->required_text, wanted->name, wanted->value);
     if (has && !wanted->at_least && is_false(has->value)) {
         note(r->report.contrary, has->name, has->value);
         return 0;

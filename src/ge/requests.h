@@ -45,6 +45,7 @@ struct ge_raise {
     struct requests after;    /* the whole hard list as it shall be */
     struct requests required; /* of the wanted those that can be asked for */
     char *list;
+    char required_text[512];
     struct ge_raise_report report;
 };
 

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/hook_cpu.h"
+
+#include "base/err.h"
+#include "base/scope.h"
+#include "job/settings.h"
+#include "store/store.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of each program that is asked: qconf, qstat three times, qalter. */
+enum { TIMEOUT_MS = 10 * 1000 };
+
+/* Its flags need no complexes of their own where the cluster has this one. */
+static const char level[] = "cpu_level";
+
+SCOPE_DEFINE(raise, struct ge_raise *, ge_raise_free);
+#define auto_raise SCOPE_USE(raise)
+
+/* ---- what is needed ---- */
+
+/* ERR_NOTHING: there is no generation. One that an earlier version made has no
+ * contract: then all but the policy is empty. */
+static int newest_contract(const struct ge_job *job, const char *task,
+                           struct cpu_contract *contract, struct err *e)
+{
+    auto_store struct store *store =
+        store_open_job(job->ckpt_dir, job->user, job->job, task, false, e);
+    auto_free struct store_generation *list = NULL;
+    size_t n;
+
+    if (!store || store_list(store, &list, &n, e) < 0)
+        return -1;
+    while (n-- > 0)
+        if (list[n].damage.kind == ERR_NONE) {
+            *contract = (struct cpu_contract){.policy.kind = CPU_POLICY_HOST};
+            return list[n].meta.cpu[0]
+                       ? cpu_contract_parse(list[n].meta.cpu, contract, e)
+                       : 0;
+        }
+    return err_set(e, ERR_NOTHING, "it has no checkpoint yet");
+}
+
+static int take_policy(void *arg, const char *value, struct err *e)
+{
+    return cpu_policy_parse(value, arg, e);
+}
+
+/* A policy that cannot be had, or is none, is told by the run that was launched. */
+static int launch_contract(struct settings *settings, const struct cpu *here,
+                           struct cpu_contract *contract, struct err *e)
+{
+    const struct cpu_policy host = {.kind = CPU_POLICY_HOST};
+    struct cpu_policy policy = host;
+    struct err ignored = {0};
+
+    settings_apply(settings, "QCKPT_CPU", take_policy, &policy, &ignored);
+    if (cpu_contract_make(&policy, here, NULL, contract, e) == 0)
+        return 0;
+    err_clear(e);
+    return cpu_contract_make(&host, here, NULL, contract, e);
+}
+
+int hook_cpu_contract(const struct ge_job *job, struct settings *settings,
+                      struct cpu_contract *contract, struct err *e)
+{
+    auto_free struct cpu_contract *before = malloc(sizeof(*before));
+    auto_free struct cpu *here = malloc(sizeof(*here));
+
+    if (!before || !here)
+        return err_set(e, ERR_FAILED, "out of memory");
+    if (cpu_read(here, e) < 0)
+        return -1;
+    if (newest_contract(job, job->task, before, e) == 0)
+        return cpu_contract_make(&before->policy, here, before, contract, e);
+    if (e->kind != ERR_NOTHING)
+        return -1;
+    err_clear(e);
+    return launch_contract(settings, here, contract, e);
+}
+
+/* ---- what is asked for ---- */
+
+struct wanted {
+    size_t n;
+    struct cpu_request cpu[CPU_REQUESTS_MAX];
+    struct ge_request list[CPU_REQUESTS_MAX]; /* points into cpu */
+};
+
+static void to_requests(struct wanted *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        w->list[i] = (struct ge_request){.name = w->cpu[i].name,
+                                         .value = w->cpu[i].value,
+                                         .at_least = strcmp(w->cpu[i].name, level) == 0,
+                                         .unless = w->cpu[i].in_level ? level : NULL};
+}
+
+/* ---- the text ---- */
+
+struct text {
+    char *out; /* HOOK_CPU_TEXT_SIZE */
+    size_t used;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct text *t, const char *fmt,
+                                                      ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(t->out + t->used, HOOK_CPU_TEXT_SIZE - t->used, fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        t->used += n;
+    if (t->used >= HOOK_CPU_TEXT_SIZE)
+        t->used = HOOK_CPU_TEXT_SIZE - 1;
+}
+
+static void say_what_is_left_out(struct text *t, const struct ge_raise_report *r)
+{
+    if (r->unknown[0])
+        say(t, "; not asked for because the cluster has no such complex: %s",
+            r->unknown);
+    if (r->unusable[0])
+        say(t, "; not asked for because that complex is of another kind: %s",
+            r->unusable);
+    if (r->contrary[0])
+        say(t, "; the job itself asks for hosts without it: %s", r->contrary);
+}
+
+static void say_offers(struct text *t, const struct ge_offers *o, const struct err *e)
+{
+    if (e->kind != ERR_NONE)
+        say(t, "; what the cluster has could not be found out: %s", e->text);
+    else if (o->enough == 0)
+        say(t, "; none of the %u queue instances has that, so the job will wait",
+            o->queues);
+    else
+        say(t, "; %u of %u queue instances have that, %u of them on other hosts",
+            o->enough, o->queues, o->elsewhere);
+}
+
+/* ---- asking ---- */
+
+static enum hook_cpu_outcome write_plan(const struct ge_raise *plan,
+                                        const struct ge_offers *offers,
+                                        const struct err *no_offers, struct text *t)
+{
+    const struct ge_raise_report *r = ge_raise_report(plan);
+    struct err e = {0};
+
+    if (ge_raise_write(plan, TIMEOUT_MS, &e) < 0) {
+        say(t, "the job's requests could not be raised: %s", e.text);
+        return HOOK_CPU_UNKNOWN;
+    }
+    if (r->changes)
+        say(t, "the job now asks for %s", r->added);
+    else
+        say(t, "the job asks already for hosts that can continue it");
+    say_offers(t, offers, no_offers);
+    say_what_is_left_out(t, r);
+    return HOOK_CPU_ASKED;
+}
+
+/* The values of a cluster whose qstat shows no queue at all are not known: a site's
+ * defaults (sge_qstat(5)) can hide them. */
+static enum hook_cpu_outcome ask(const struct ge_job *job, const char *host,
+                                 const struct wanted *w, bool even_nowhere,
+                                 struct text *t)
+{
+    struct err e = {0}, no_offers = {0};
+    struct ge_offers offers = {0};
+    auto_raise struct ge_raise *plan =
+        ge_raise_plan(job->job, w->list, w->n, TIMEOUT_MS, &e);
+
+    if (!plan) {
+        say(t, "the job's requests could not be raised: %s", e.text);
+        return HOOK_CPU_UNKNOWN;
+    }
+    if (ge_raise_report(plan)->asks == 0) {
+        say(t, "the job's requests stay as they are");
+        say_what_is_left_out(t, ge_raise_report(plan));
+        return HOOK_CPU_UNKNOWN;
+    }
+    if (ge_raise_offers(plan, job->user, host, TIMEOUT_MS, &offers, &no_offers) == 0 &&
+        offers.queues == 0)
+        err_set(&no_offers, ERR_NOTHING, "qstat -F shows no queue");
+    if (no_offers.kind == ERR_NONE && offers.enough == 0 && !even_nowhere) {
+        say(t, "none of the %u queue instances of the cluster has what it needs (%s)",
+            offers.queues, ge_raise_required(plan));
+        say_what_is_left_out(t, ge_raise_report(plan));
+        return HOOK_CPU_NOWHERE;
+    }
+    return write_plan(plan, &offers, &no_offers, t);
+}
+
+enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job, const char *host,
+                                   const struct cpu_contract *contract,
+                                   bool even_nowhere, char text[HOOK_CPU_TEXT_SIZE])
+{
+    auto_free struct wanted *w = calloc(1, sizeof(*w));
+    struct text t = {.out = text};
+
+    text[0] = '\0';
+    if (!w) {
+        say(&t, "out of memory");
+        return HOOK_CPU_UNKNOWN;
+    }
+    w->n = cpu_contract_requests(contract, w->cpu);
+    if (w->n == 0) {
+        say(&t, "any host can continue the job");
+        return HOOK_CPU_ASKED;
+    }
+    to_requests(w);
+    return ask(job, host, w, even_nowhere, &t);
+}
+
+/* ---- array jobs ---- */
+
+static bool is_task_of(const char *name, const struct ge_job *job, const char **task)
+{
+    size_t length = strlen(job->job);
+
+    *task = name + length + 1;
+    return strncmp(name, job->job, length) == 0 && name[length] == '.' && **task &&
+           strlen(*task) < GE_ID_SIZE && !(*task)[strspn(*task, "0123456789")];
+}
+
+/* What both need: the contract of neither, and asked for nothing else than requests. */
+static int narrow(struct cpu_contract *common, const struct cpu_contract *other,
+                  struct err *e)
+{
+    if (!other->made_on.arch[0])
+        return err_set(e, ERR_NOTHING, "an earlier version made its checkpoint");
+    if (strcmp(common->made_on.arch, other->made_on.arch) != 0)
+        return err_set(e, ERR_FAILED, "it runs on another architecture");
+    cpu_flags_common(&common->needs, &other->needs, &common->needs);
+    return 0;
+}
+
+static int narrow_to_tasks(const struct ge_job *job, struct cpu_contract *common,
+                           struct err *e)
+{
+    auto_free struct cpu_contract *other = malloc(sizeof(*other));
+    auto_free char *path = NULL;
+    auto_dir DIR *dir = NULL;
+    struct dirent *entry;
+
+    if (!other || asprintf(&path, "%s/%s", job->ckpt_dir, job->user) < 0)
+        return err_set(e, ERR_FAILED, "out of memory");
+    dir = opendir(path);
+    if (!dir)
+        return err_sys(e, "open %s", path);
+    while ((entry = readdir(dir))) {
+        const char *task;
+
+        if (!is_task_of(entry->d_name, job, &task) || strcmp(task, job->task) == 0)
+            continue;
+        if (newest_contract(job, task, other, e) < 0 || narrow(common, other, e) < 0)
+            return err_wrap(e, "what task %s needs is not known", task);
+    }
+    return 0;
+}
+
+/* All of them have run, or this fails. */
+static int check_all_ran(const struct ge_job *job, struct err *e)
+{
+    struct ge_jobs *jobs = ge_jobs_ask_all(job->user, TIMEOUT_MS, e);
+    bool is_listed, has_new;
+
+    if (!jobs)
+        return -1;
+    is_listed = ge_jobs_find_any(jobs, job->job) == GE_PRESENT;
+    has_new = ge_jobs_has_new(jobs, job->job);
+    ge_jobs_free(jobs);
+    if (!is_listed)
+        return err_set(e, ERR_FAILED, "qstat does not list the job");
+    if (has_new)
+        return err_set(e, ERR_FAILED,
+                       "tasks that have not been started yet may run anywhere");
+    return 0;
+}
+
+enum hook_cpu_outcome hook_cpu_ask_common(const struct ge_job *job, const char *host,
+                                          const struct cpu_contract *contract,
+                                          bool even_nowhere,
+                                          char text[HOOK_CPU_TEXT_SIZE])
+{
+    auto_free struct cpu_contract *common = malloc(sizeof(*common));
+    struct text t = {.out = text};
+    struct err e = {0};
+
+    text[0] = '\0';
+    if (common)
+        *common = *contract;
+    if (!common || check_all_ran(job, &e) < 0 || narrow_to_tasks(job, common, &e) < 0) {
+        say(&t,
+            "the requests are those of all tasks and stay as they are: %s; a host that "
+            "cannot continue this task will refuse it",
+            common ? e.text : "out of memory");
+        return HOOK_CPU_UNKNOWN;
+    }
+    return hook_cpu_ask(job, host, common, even_nowhere, text);
+}
