@@ -188,8 +188,6 @@ directories -exec chmod u+w {} +
 for name in noimage ${id[silent]+silent}; do
     ok "no image: $name runs" steps "$name" 8
     suspend "${id[$name]}"
-    ok "no image: $name says so" wait_until 30 has_event "${id[$name]}" "$failing"
-    is "no image: $name has none" "$(generations "${id[$name]}")" ""
 done
 
 for name in "${moved[@]}"; do
@@ -198,6 +196,11 @@ for name in "${moved[@]}"; do
     is "${what[$name]}: the engine under test" "$(engine_of "${id[$name]}")" $cell_engine
     ok "images: those of $name are in ckpt_dir" has_generations "${id[$name]}" 1
 done
+for name in noimage ${id[silent]+silent}; do
+    ok "no image: $name says so" wait_until 30 has_event "${id[$name]}" "$failing"
+    is "no image: $name has none" "$(generations "${id[$name]}")" ""
+done
+
 is "images: none in the job's directory" "$(ls -A "$shared/empty")" ""
 is "images: none in the home directory" "$(cell as-user ls -A)" "$home_before"
 is "images: none anywhere else" "$(find "$shared" "$cell_dir"/srv/home "$cell_dir"/hosts \
