@@ -76,6 +76,21 @@ static int find_self(char *out, size_t size, struct err *e)
     return 0;
 }
 
+static int prepare(struct engine_job *j, const struct engine_launch *how,
+                   char self[PATH_MAX], struct err *e)
+{
+    if (session_open(&j->session, how->workdir, prefix_of(how->options), how->stdio,
+                     e) == 0 &&
+        local_note(&j->session.local, how->tmpdir, how->job_script, e) == 0 &&
+        find_self(self, PATH_MAX, e) == 0)
+        return 0;
+    /* ERR_SYS is for a program that cannot be executed: such a job has ended. What
+     * DMTCP lacks is no fault of the program. */
+    if (e->kind == ERR_SYS)
+        e->kind = ERR_FAILED;
+    return -1;
+}
+
 static int launch(struct engine_job *j, const struct engine_launch *how, struct err *e)
 {
     char self[PATH_MAX];
@@ -96,23 +111,7 @@ static int launch(struct engine_job *j, const struct engine_launch *how, struct 
         .gzip = j->gzip,
     };
 
-    if (local_note(&j->session.local, how->tmpdir, how->job_script, e) < 0 ||
-        find_self(self, sizeof(self), e) < 0)
-        return -1;
-    return launch_job(&j->session, &job, e);
-}
-
-/* ERR_SYS is for a program that cannot be executed: such a job has ended. What DMTCP
- * lacks is no fault of the program. */
-static int open_session(struct engine_job *j, const struct engine_launch *how,
-                        struct err *e)
-{
-    if (session_open(&j->session, how->workdir, prefix_of(how->options), how->stdio,
-                     e) == 0)
-        return 0;
-    if (e->kind == ERR_SYS)
-        e->kind = ERR_FAILED;
-    return -1;
+    return prepare(j, how, self, e) < 0 ? -1 : launch_job(&j->session, &job, e);
 }
 
 static struct engine_job *dmtcp_launch(const struct engine_launch *how, struct err *e)
@@ -121,14 +120,11 @@ static struct engine_job *dmtcp_launch(const struct engine_launch *how, struct e
 
     if (!j)
         return NULL;
-    if (open_session(j, how, e) < 0) {
-        free(j);
-        return NULL;
-    }
     j->gzip = how->compress == ENGINE_COMPRESS_GZIP;
     if (launch(j, how, e) == 0)
         return j;
-    session_kill(&j->session);
+    if (j->session.door)
+        session_kill(&j->session);
     dmtcp_close(j);
     return NULL;
 }
