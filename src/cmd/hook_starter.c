@@ -182,6 +182,15 @@ static void need_store(struct starter *s)
     queue_again(s, &e);
 }
 
+static void note_generations(struct starter *s, const struct store_generation *list,
+                             size_t n)
+{
+    s->has_generation = n > 0;
+    while (n-- > 0)
+        if (list[n].damage.kind == ERR_NONE && list[n].meta.epoch > s->last_epoch)
+            s->last_epoch = list[n].meta.epoch;
+}
+
 /* A damaged generation counts: it is for a person to say that it may be given up. */
 static void look_for_generations(struct starter *s)
 {
@@ -194,10 +203,7 @@ static void look_for_generations(struct starter *s)
             queue_again_later(s, &e);
         run_unsupervised(s, &e);
     }
-    s->has_generation = n > 0;
-    while (n-- > 0)
-        if (list[n].damage.kind == ERR_NONE && list[n].meta.epoch > s->last_epoch)
-            s->last_epoch = list[n].meta.epoch;
+    note_generations(s, list, n);
 }
 
 /* A job that has ended is not run again, also when the record of its end cannot be read
@@ -330,17 +336,40 @@ static _Noreturn void superseded(struct starter *s, enum log_level level,
     exit_with(GE_EXIT_REQUEUE);
 }
 
+/* Looked at again: this run may have made one. */
+static bool has_generation_now(struct starter *s)
+{
+    auto_free struct store_generation *list = NULL;
+    struct err ignored = {0};
+    size_t n = 0;
+
+    if (store_list(s->store, &list, &n, &ignored) < 0)
+        return true;
+    note_generations(s, list, n);
+    return n > 0;
+}
+
+/* The job had been started, and was killed because we failed it. The next run goes on
+ * from the last checkpoint. Without one it would do again what this one did, and maybe
+ * what must not be done twice: that is for a person to say. */
+static _Noreturn void lost(struct starter *s, const struct err *why)
+{
+    if (!has_generation_now(s) || has_failed_often(s))
+        ask_for_a_person(s, why);
+    queue_again_later(s, why);
+}
+
 /* job_run fails with ERR_GONE when the job had been started, see job.h. */
 static _Noreturn void not_run(struct starter *s, const struct err *e)
 {
-    bool was_started = e->kind == ERR_GONE;
-
     if (e->kind == ERR_FENCED)
         superseded(s, LOG_ERROR, e->text);
+    if (e->kind == ERR_GONE)
+        lost(s, e);
     /* ERR_TIMEOUT: an earlier run of it is still here, and does not end. */
-    if (!s->has_generation && !was_started && e->kind != ERR_TIMEOUT)
+    if (!s->has_generation && e->kind != ERR_TIMEOUT)
         run_unsupervised(s, e);
-    if (was_started || e->kind == ERR_NOTHING || has_failed_often(s))
+    if (e->kind == ERR_NOTHING || has_failed_often(s))
         ask_for_a_person(s, e);
     queue_again_later(s, e);
 }
@@ -350,27 +379,6 @@ static _Noreturn void not_run(struct starter *s, const struct err *e)
 static void end_with_shepherd(void)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
-static bool has_generation_now(const struct starter *s)
-{
-    auto_free struct store_generation *list = NULL;
-    struct err ignored = {0};
-    size_t n = 0;
-
-    return store_list(s->store, &list, &n, &ignored) < 0 || n > 0;
-}
-
-/* The next run goes on from the last checkpoint. Without one it would fail again as
- * this one did. */
-static _Noreturn void lost(struct starter *s)
-{
-    struct err why = {0};
-
-    err_set(&why, ERR_FAILED, "its engine failed the job");
-    if (!has_generation_now(s) || has_failed_often(s))
-        ask_for_a_person(s, &why);
-    queue_again_later(s, &why);
 }
 
 /* A checkpoint somebody stopped the job at (qckpt-migrate, or `qckpt checkpoint
@@ -397,7 +405,8 @@ static _Noreturn void run_supervised(struct starter *s)
     case JOB_STOPPED:
         exit_with(GE_EXIT_REQUEUE);
     case JOB_LOST:
-        lost(s);
+        err_set(&e, ERR_FAILED, "its engine failed the job");
+        lost(s, &e);
     case JOB_SUPERSEDED:
         superseded(s, LOG_WARNING, "a later run of this job has taken over");
     }

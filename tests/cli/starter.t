@@ -147,6 +147,51 @@ ok "the shepherd is killed: the job may run elsewhere and ends here" \
     wait_until 10 is_gone "$root"
 rm -rf "${ckpt_dir:?}"/*
 
+# ---- the supervisor is killed alone
+
+# loses   a job whose supervisor is killed, after a checkpoint when $save is set;
+# leaves the starter's status and words in $status and $message
+loses() {
+    rm -f "$work/root" "$work/status"
+    more=(QCKPT_RETRY_DELAY=1)
+    (
+        supervised sh -c "while echo \$\$ >$work/root; do sleep 0.05; done" \
+            >"$work/out" 2>&1 </dev/null
+        echo $? >"$work/status"
+    ) &
+    wait_until 10 test -s "$work/root" || diag "the job does not start: $(<"$work/out")"
+    root=$(<"$work/root")
+    [ -z "$save" ] || "$QCKPT" checkpoint -d "$job_dir" >/dev/null 2>"$work/err" || return
+    kill -KILL "$(python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])' \
+        <"$job_dir/epoch")"
+    wait_until 20 test -s "$work/status"
+    status=$(<"$work/status") message=$(<"$work/out")
+    is_gone "$root"
+}
+save=
+loses
+is "the supervisor is killed: so is the job" $? 0
+is "... without a checkpoint a person is asked" "$status" 100
+ok "... and told why" grep -q "error state: .*supervisor was killed by signal 9" \
+    <<<"$message"
+rm -rf "${ckpt_dir:?}"/*
+save=1
+if loses; then
+    is "... with a checkpoint it is queued again" "$status" 99
+    ok "... and it is told why" grep -q "queued again.*supervisor was killed by signal 9" \
+        <<<"$message"
+    # As if a long row of runs had failed: that has to end.
+    sed -i 's/"epoch": *[0-9]*/"epoch": 40/' "$job_dir/epoch"
+    rm -f "$work/root"
+    save=
+    loses
+    is "... but not for ever" "$status" 100
+else
+    skip engine "... with a checkpoint it is queued again" "$(<"$work/err")"
+fi
+rm -rf "${ckpt_dir:?}"/*
+more=()
+
 # ask_supervisor   makes it look at its epoch, as it does now and then
 ask_supervisor() {
     python3 - "$socket" <<'P'
