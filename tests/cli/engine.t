@@ -99,11 +99,13 @@ with_dmtcp() {
     is "... and is saved by it again" \
         "$(q show -d moved --json | json 'd["generations"][-1]["engine"]')" dmtcp
     [ "$has_native_switch" ] || return
+    # Not in /tmp, where the program itself may have been built.
     room=$(mktemp -d /var/tmp/qckpt-cli-XXXXXX)
+    cp "$QCKPT" "$room"
     # shellcheck disable=SC2016
     status_is "no room for DMTCP in /tmp is not taken for a command that is not one" 1 \
         unshare -rm sh -c 'mount -t tmpfs -o nr_inodes=1 full /tmp && exec "$@"' - \
-        "$QCKPT" run -d "$room/d" --engine dmtcp -- true
+        "$room/qckpt" run -d "$room/d" --engine dmtcp -- true
     has "... but told" "$err" "nothing was started: make a directory in /tmp: No space left"
     rm -rf "$room"
     "$tests/no_native" "$QCKPT" run -d second -- true
