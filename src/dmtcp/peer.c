@@ -257,17 +257,17 @@ static bool holds(int proc, const char *pid, const char *link)
     return false;
 }
 
-static long long now_ms(void)
+static long long worked_ms(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
 pid_t peer_process(uint32_t inode)
 {
-    long long deadline = now_ms() + 100;
+    long long deadline = worked_ms() + 100;
     auto_dir DIR *proc = NULL;
     struct dirent *entry;
     char link[64];
@@ -278,7 +278,7 @@ pid_t peer_process(uint32_t inode)
     if (!proc)
         return 0;
     snprintf(link, sizeof(link), "socket:[%u]", inode);
-    while ((entry = readdir(proc)) && now_ms() < deadline)
+    while ((entry = readdir(proc)) && worked_ms() < deadline)
         if (isdigit((unsigned char)entry->d_name[0]) &&
             holds(dirfd(proc), entry->d_name, link))
             return strtol(entry->d_name, NULL, 10);

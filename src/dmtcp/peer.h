@@ -48,7 +48,7 @@ struct peer peer_identify(int diag, int connection, const struct sockaddr_in *ad
                           const struct peer_hosts *hosts);
 
 /* A process that holds the socket, or 0. Only root can look into a stranger's; gives up
- * after a tenth of a second. */
+ * after a tenth of a second of work: on a busy host too it gets as far. */
 pid_t peer_process(uint32_t inode);
 
 #endif
