@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -168,22 +167,6 @@ static int make_snapshots(struct save *s, struct err *e)
             (snapshot_make(s, i, e) < 0 || snapshot_complete(s, i, e) < 0))
             return -1;
     return 0;
-}
-
-/* Gives back the page that the questions needed. */
-static void drop_scratch(struct save *s)
-{
-    for (uint32_t i = 0; i < s->f->n_processes; i++) {
-        struct tracee t;
-        struct err ignored;
-
-        if (!s->processes || !s->processes[i].scratch)
-            continue;
-        t = freeze_tracee(&s->f->processes[i], 0);
-        INJECT(&t, NULL, &ignored, "unmap", SYS_munmap, s->processes[i].scratch,
-               SAVE_SCRATCH_SIZE);
-        s->processes[i].scratch = 0;
-    }
 }
 
 static bool any_subreaper(const struct save *s)
@@ -375,7 +358,6 @@ static void thaw(struct save *s)
 
     if (!s->f)
         return;
-    drop_scratch(s);
     if (freeze_thaw(s->f, &e) < 0)
         log_error("a process of the job could not go on and was killed: %s", e.text);
     s->f = NULL;
@@ -417,7 +399,6 @@ static int save_standing(struct checkpoint *c, struct checkpoint_memory *memory,
     if (stand_still(c, memory, r, e) < 0 || look(c, r, e) < 0 || ask(&c->s, e) < 0 ||
         copy(&c->s, e) < 0)
         return -1;
-    drop_scratch(&c->s);
     /* The writer's threads may run wherever this one may. */
     near_leave(&c->s.f->self);
     count(c);

@@ -3,6 +3,7 @@
  * What only the process itself can ask the kernel: asked by system calls injected into
  * it.
  */
+#include "native/save/borrow.h"
 #include "native/save/save.h"
 
 #include "base/err.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -30,27 +30,9 @@ struct asked {
     struct save *s;
     uint32_t i;
     struct tracee t;  /* the leader */
-    uint64_t scratch; /* results go here */
+    uint64_t scratch; /* results go here: borrowed memory of the process */
     struct err *e;
 };
-
-static int make_scratch(struct asked *a)
-{
-    struct frozen_process *f = &a->s->f->processes[a->i];
-
-    f->injected = true;
-    /* A shared page when a limit on data (RLIMIT_DATA) leaves no room for a private
-     * one.
-     */
-    if (INJECT(&a->t, &a->scratch, a->e, "map a page", SYS_mmap, 0, SAVE_SCRATCH_SIZE,
-               PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) < 0 &&
-        INJECT(&a->t, &a->scratch, a->e, "map a page", SYS_mmap, 0, SAVE_SCRATCH_SIZE,
-               PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) < 0)
-        return err_wrap(a->e, "process %d has no room for one page more (ulimit -v)",
-                        f->pid);
-    a->s->processes[a->i].scratch = a->scratch;
-    return 0;
-}
 
 /* From here on no signal may start a handler: the masks come back at the thaw, and the
  * processors that the threads may use. */
@@ -254,18 +236,31 @@ static int ask_thread(struct asked *a, uint32_t k)
                   PR_GET_TIMERSLACK);
 }
 
+static int ask(struct asked *a)
+{
+    if (ask_memory(a) < 0 || ask_prctl(a) < 0 || ask_actions(a) < 0 ||
+        ask_itimers(a) < 0 || ask_timers(a) < 0)
+        return -1;
+    for (uint32_t k = 0; k < a->s->img->processes[a->i].n_threads; k++)
+        if (ask_thread(a, k) < 0)
+            return -1;
+    return 0;
+}
+
 int collect_calls(struct save *s, uint32_t i, struct err *e)
 {
     struct asked a = {.s = s, .i = i, .e = e};
+    struct borrowed memory;
+    int rc;
 
     if (block_signals(&a) < 0)
         return -1;
     a.t = freeze_tracee(&s->f->processes[i], 0);
-    if (make_scratch(&a) < 0 || ask_memory(&a) < 0 || ask_prctl(&a) < 0 ||
-        ask_actions(&a) < 0 || ask_itimers(&a) < 0 || ask_timers(&a) < 0)
+    s->f->processes[i].injected = true;
+    if (borrow_memory(s, i, &a.t, &memory, e) < 0)
         return -1;
-    for (uint32_t k = 0; k < s->img->processes[i].n_threads; k++)
-        if (ask_thread(&a, k) < 0)
-            return -1;
-    return 0;
+    a.scratch = memory.at;
+    rc = ask(&a);
+    borrow_return(&a.t, &memory);
+    return rc;
 }

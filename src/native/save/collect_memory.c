@@ -520,7 +520,7 @@ static void read_flags(void *arg, uint64_t start, uint64_t end, const char *text
 
     while (r->next < r->p->n_vmas && r->p->vmas[r->next].end <= start)
         r->next++;
-    /* In a snapshot our scratch page may have become part of a mapping. */
+    /* Not in the image: [vsyscall]. */
     if (r->next == r->p->n_vmas || r->p->vmas[r->next].start >= end)
         return;
     v = &r->p->vmas[r->next];

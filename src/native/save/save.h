@@ -9,6 +9,7 @@
  *   collect_memory.c
  *   collect_sysv.c
  *   collect_calls.c      ask the rest by injected system calls
+ *   borrow.c             memory that they need
  *   snapshot.c           copy-on-write copies of the processes
  *   checkpoint.c         the order of it all; thaw; the writer
  */
@@ -37,7 +38,6 @@ struct save_copy {
 
 /* Belongs to img->processes[i] and f->processes[i]. */
 struct save_process {
-    uint64_t scratch;          /* a page of ours in the process; 0: none */
     pid_t snapshot;            /* 0: none */
     pid_t source;              /* the process whose memory is written; 0: a zombie */
     bool *from_mem;            /* [n_vmas]: read by the writer from memory; owned */
@@ -68,8 +68,7 @@ struct save {
     bool snapshot; /* the job goes on while its copy is written */
 };
 
-/* A scratch page in the process holds what calls read and write. */
-enum { SAVE_SCRATCH_SIZE = 4096, SAVE_PAGE_SIZE = 4096 };
+enum { SAVE_PAGE_SIZE = 4096 };
 
 /* Copies a mapping now, what the writer could not read later: all of it, or only the
  * pages that are the process's own. */
@@ -85,7 +84,7 @@ int collect_sysv(const struct save *s, struct err *e);
 int collect_objects(struct save *s, uint32_t i, struct err *e);
 int collect_object_copies(struct save *s, struct err *e);
 
-/* Injects: makes the scratch page, reads timers, signal actions and the like. */
+/* Injects: reads timers, signal actions and the like. */
 int collect_calls(struct save *s, uint32_t i, struct err *e);
 
 /* Reads the flags of the mappings (madvise, mlock...) from /proc/PID/smaps of `pid`:
