@@ -4,7 +4,9 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "native/files/files.h"
+#include "tap.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -24,7 +26,6 @@ static struct shared {
     int n;
 } * shared;
 
-const bool *scenario_failed;
 static const struct scenario *current;
 static int my_number;
 
@@ -77,7 +78,7 @@ void scenario_stop(void)
     if (current->live)
         current->check(my_number);
     fflush(stdout);
-    _exit(*scenario_failed);
+    _exit(tap_test_failed);
 }
 
 static void start(const struct scenario *s)
@@ -185,7 +186,7 @@ static void be_process(const struct scenario *s, const struct files_restore *r, 
     raise(SIGSTOP);
     s->check(i);
     fflush(stdout);
-    _exit(*scenario_failed);
+    _exit(tap_test_failed);
 }
 
 static int run_processes(const struct scenario *s, struct files_restore *r)
@@ -261,4 +262,60 @@ bool scenario_run(struct scenario *s)
     image_free(s->image);
     syscall(SYS_close_range, FIRST_OBJECT_FD, FIRST_POOL_FD - 1, 0);
     return status == 0;
+}
+
+void put(int at, int fd)
+{
+    if (fd < 0 || dup2(fd, at) < 0)
+        abort();
+    if (fd != at)
+        close(fd);
+}
+
+const char *read_fd(int fd)
+{
+    static char text[256];
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+
+    text[n > 0 ? n : 0] = 0;
+    return n < 0 ? strerrorname_np(errno) : text;
+}
+
+void say(int fd, const char *text)
+{
+    if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        abort();
+}
+
+void run(void (*set_up)(void), void (*check)(int), void (*meanwhile)(void))
+{
+    struct scenario s = {.set_up = set_up, .check = check, .meanwhile = meanwhile};
+
+    scenario_dir();
+    CHECK(scenario_run(&s));
+    scenario_clean();
+}
+
+void run_twice(void (*set_up)(void), void (*check)(int))
+{
+    struct scenario s = {.set_up = set_up, .check = check, .live = true};
+
+    run(set_up, check, NULL);
+    scenario_dir();
+    CHECK(scenario_run(&s));
+    scenario_clean();
+}
+
+void refuse(void (*set_up)(void), const char *part)
+{
+    struct scenario s = {.set_up = set_up};
+
+    scenario_dir();
+    CHECK_INT(scenario_save(&s), -1);
+    CHECK_INT(s.e.kind, ERR_REFUSED);
+    CHECK_HAS(s.e.text, "process ");
+    CHECK_HAS(s.e.text, " descriptor 10 is ");
+    CHECK_HAS(s.e.text, part);
+    image_free(s.image);
+    scenario_clean();
 }

@@ -26,10 +26,6 @@ struct scenario {
     struct image *image; /* as it was saved */
 };
 
-/* Where the checks of the test program note a failure: tap.h has one in each file. To
- * be set before anything else. */
-extern const bool *scenario_failed;
-
 /* In set_up: a further process of the job. As fork(2). The child must end its part of
  * set_up by scenario_stop. */
 pid_t scenario_fork(void);
@@ -45,5 +41,28 @@ bool scenario_run(struct scenario *s);
 const char *scenario_dir(void);
 const char *scenario_path(const char *name); /* static buffers, four of them */
 void scenario_clean(void);
+
+/* ---- what most set-ups and checks are written with ---- */
+
+/* Descriptors of the set-ups, above what the test program uses itself. */
+enum { A = 10, B, C, D, F };
+
+/* Gives the descriptor this number; aborts if it is -1. */
+void put(int at, int fd);
+
+/* What one read(2) got, or the name of its errno; a static buffer. */
+const char *read_fd(int fd);
+
+/* Writes all of it. */
+void say(int fd, const char *text);
+
+/* All of a scenario, in a directory of its own; counts as a check. */
+void run(void (*set_up)(void), void (*check)(int), void (*meanwhile)(void));
+
+/* Also without a restart: saving must leave no trace. */
+void run_twice(void (*set_up)(void), void (*check)(int));
+
+/* Saving is refused for descriptor A, with this in the text. */
+void refuse(void (*set_up)(void), const char *part);
 
 #endif

@@ -17,17 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Descriptors of the set-ups, above what the test program uses itself. */
-enum { A = 10, B, C, D };
-
-static void put(int at, int fd)
-{
-    if (fd < 0 || dup2(fd, at) < 0)
-        abort();
-    if (fd != at)
-        close(fd);
-}
-
 static void write_at(const char *name, const char *text, int flags)
 {
     int fd = open(scenario_path(name), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
@@ -46,49 +35,6 @@ static const char *text_of(const char *name)
     text[n > 0 ? n : 0] = 0;
     close(fd);
     return text;
-}
-
-static const char *read_fd(int fd)
-{
-    static char text[256];
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-
-    text[n > 0 ? n : 0] = 0;
-    return text;
-}
-
-static void run(void (*set_up)(void), void (*check)(int), void (*meanwhile)(void))
-{
-    struct scenario s = {.set_up = set_up, .check = check, .meanwhile = meanwhile};
-
-    scenario_dir();
-    CHECK(scenario_run(&s));
-    scenario_clean();
-}
-
-/* Also without a restart: saving must leave no trace. */
-static void run_twice(void (*set_up)(void), void (*check)(int))
-{
-    struct scenario s = {.set_up = set_up, .check = check, .live = true};
-
-    run(set_up, check, NULL);
-    scenario_dir();
-    CHECK(scenario_run(&s));
-    scenario_clean();
-}
-
-static void refuse(void (*set_up)(void), const char *part)
-{
-    struct scenario s = {.set_up = set_up};
-
-    scenario_dir();
-    CHECK_INT(scenario_save(&s), -1);
-    CHECK_INT(s.e.kind, ERR_REFUSED);
-    CHECK_HAS(s.e.text, "process ");
-    CHECK_HAS(s.e.text, " descriptor 10 is ");
-    CHECK_HAS(s.e.text, part);
-    image_free(s.image);
-    scenario_clean();
 }
 
 /* ---- regular files ---- */
@@ -564,7 +510,6 @@ static void a_failing_check_fails_the_scenario(void)
 
 int main(void)
 {
-    scenario_failed = &tap_test_failed;
     RUN(a_failing_check_fails_the_scenario);
     RUN(a_file_goes_on_where_it_was_and_loses_what_came_after);
     RUN(an_offset_shared_by_fork_is_shared_again);
