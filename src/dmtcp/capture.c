@@ -92,7 +92,9 @@ static int prepare(struct capture *c, struct err *e)
     struct session *s = c->session;
     struct ready ready;
 
-    if (watch_all(c, e) < 0 || session_clear_images(s, true, e) < 0 ||
+    /* A process that has not come to rename its image yet would end without it. */
+    if (watch_all(c, e) < 0 || ready_wait_running(s, c->how.timeout_s, e) < 0 ||
+        session_clear_images(s, true, e) < 0 ||
         ready_for_checkpoint(s, c->how.timeout_s, &ready, e) < 0)
         return -1;
     memcpy(c->record.root, ready.root, sizeof(c->record.root));
@@ -253,7 +255,7 @@ static void overdue(struct capture *c)
     char who[160] = "";
     struct err e = {0};
 
-    ready_name_foreign(c->session, who, sizeof(who));
+    ready_name_hindrance(c->session, who, sizeof(who));
     err_set(&e, ERR_TIMEOUT,
             "DMTCP has not got on for %u s with stopping the job and writing its "
             "images%s%s; the job goes on when DMTCP does",

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { COMMAND_TIMEOUT_MS = 20000, COMMAND_OUTPUT_MAX = 16 << 20 };
+enum { COMMAND_TIMEOUT_MS = 5000, COMMAND_OUTPUT_MAX = 16 << 20 };
 
 /* What dmtcp_command exits with when the coordinator says no. */
 enum { EXIT_REFUSED = 2 };

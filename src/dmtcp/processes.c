@@ -42,7 +42,8 @@ static void read_name(pid_t pid, char *out, size_t size)
     snprintf(out, size, "%.*s", text ? (int)strcspn(text, "\n") : 1, text ? text : "?");
 }
 
-static int append(struct processes *p, pid_t pid, unsigned threads, struct err *e)
+static int append(struct processes *p, pid_t pid, const struct proc_stat *st,
+                  struct err *e)
 {
     struct process *more = realloc(p->process, (p->n + 1) * sizeof(*p->process));
     struct process *added;
@@ -51,8 +52,10 @@ static int append(struct processes *p, pid_t pid, unsigned threads, struct err *
         return err_sys(e, "list of processes");
     p->process = more;
     added = &p->process[p->n++];
-    *added = (struct process){
-        .pid = pid, .threads = threads, .file_limit_bytes = UINT64_MAX};
+    *added = (struct process){.pid = pid,
+                              .threads = st->num_threads,
+                              .stopped = st->state == 'T',
+                              .file_limit_bytes = UINT64_MAX};
     read_name(pid, added->name, sizeof(added->name));
     return 0;
 }
@@ -83,7 +86,7 @@ static int list_below(struct lister *l, pid_t parent)
         }
         if (st.state == 'Z' || st.state == 'X')
             continue;
-        rc = append(l->out, pid, st.num_threads, l->e);
+        rc = append(l->out, pid, &st, l->e);
         if (rc == 0)
             rc = list_below(l, pid);
     }

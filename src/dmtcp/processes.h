@@ -15,6 +15,7 @@ struct err;
 struct process {
     pid_t pid;
     unsigned threads;
+    bool stopped;              /* by a signal */
     bool under_dmtcp;          /* its library is loaded */
     uint64_t image_bytes;      /* how large its image may become, at most */
     uint64_t file_limit_bytes; /* RLIMIT_FSIZE; UINT64_MAX: none */

@@ -15,20 +15,39 @@
  * DMTCP; none does for so long. */
 enum { PATIENCE_MS = 1500, LOOK_MS = 50, LOOKS_MAX = 200 };
 
-static const struct process *find_foreign(const struct processes *all)
+/* DMTCP would wait for it. */
+static bool hinders(const struct process *p)
+{
+    return !p->under_dmtcp || p->stopped;
+}
+
+static const struct process *find_hindrance(const struct processes *all)
 {
     for (size_t i = 0; i < all->n; i++)
-        if (!all->process[i].under_dmtcp)
+        if (hinders(&all->process[i]))
             return &all->process[i];
     return NULL;
 }
 
-static bool is_foreign_still(const struct processes *all, pid_t pid)
+static bool hinders_still(const struct processes *all, pid_t pid)
 {
     for (size_t i = 0; i < all->n; i++)
         if (all->process[i].pid == pid)
-            return !all->process[i].under_dmtcp;
+            return hinders(&all->process[i]);
     return false;
+}
+
+static int refuse(const struct process *p, struct err *e)
+{
+    if (p->under_dmtcp)
+        return err_set(e, ERR_REFUSED,
+                       "process %d (%s) is stopped, and DMTCP would wait until it is "
+                       "continued (SIGCONT)",
+                       p->pid, p->name);
+    return err_set(e, ERR_REFUSED,
+                   "process %d (%s) is not under DMTCP: a statically linked or Go "
+                   "program, or one with other privileges, cannot be saved by it",
+                   p->pid, p->name);
 }
 
 static int list(const struct session *s, struct processes *all, struct err *e)
@@ -37,7 +56,7 @@ static int list(const struct session *s, struct processes *all, struct err *e)
     return session_processes(s, all, e) < 0 ? -1 : processes_measure(all, e);
 }
 
-/* All are under DMTCP, or each is so only for a moment. */
+/* Nothing hinders DMTCP for longer than a moment. */
 static int check_processes(const struct session *s, struct processes *all,
                            struct err *e)
 {
@@ -45,53 +64,54 @@ static int check_processes(const struct session *s, struct processes *all,
     pid_t suspect = 0;
 
     for (unsigned i = 0; i < LOOKS_MAX; i++) {
-        const struct process *foreign;
+        const struct process *found;
 
         if (list(s, all, e) < 0)
             return -1;
-        foreign = find_foreign(all);
-        if (!foreign)
+        found = find_hindrance(all);
+        if (!found)
             return 0;
-        if (suspect == 0 || !is_foreign_still(all, suspect)) {
-            suspect = foreign->pid;
+        if (suspect == 0 || !hinders_still(all, suspect)) {
+            suspect = found->pid;
             same = 0;
         } else if (++same >= PATIENCE_MS / LOOK_MS) {
-            return err_set(e, ERR_REFUSED,
-                           "process %d (%s) is not under DMTCP: a statically linked or "
-                           "Go program, or one with other privileges, cannot be saved "
-                           "by it",
-                           foreign->pid, foreign->name);
+            return refuse(found, e);
         }
         poll(NULL, 0, LOOK_MS);
     }
     return 0;
 }
 
-void ready_name_foreign(const struct session *s, char *out, size_t size)
+void ready_name_hindrance(const struct session *s, char *out, size_t size)
 {
     auto_processes struct processes all = {0};
-    const struct process *foreign = NULL;
+    const struct process *found = NULL;
     struct err ignored = {0};
 
     if (list(s, &all, &ignored) == 0)
-        foreign = find_foreign(&all);
+        found = find_hindrance(&all);
     out[0] = '\0';
-    if (foreign)
-        snprintf(out, size, "process %d (%s) is not under DMTCP", foreign->pid,
-                 foreign->name);
+    if (found)
+        snprintf(out, size, "process %d (%s) %s", found->pid, found->name,
+                 found->under_dmtcp ? "is stopped" : "is not under DMTCP");
 }
 
-int ready_wait_running(const struct session *s, unsigned timeout_s, struct err *e)
+int ready_wait_running(struct session *s, unsigned timeout_s, struct err *e)
 {
     struct command_status status = {0};
 
     for (unsigned ms = 0; ms < timeout_s * 1000; ms += LOOK_MS) {
-        if (command_status(&s->in, door_port(s->door), &status, e) < 0)
+        /* Or the coordinator would be held, and not answer. */
+        session_release_foreign(s);
+        if (command_status(&s->in, door_port(s->door), &status, e) == 0) {
+            if (status.running)
+                return 0;
+        } else if (e->kind != ERR_TIMEOUT) {
             return -1;
-        if (status.running)
-            return 0;
+        }
         poll(NULL, 0, LOOK_MS);
     }
+    err_clear(e);
     if (status.peers == 0)
         return err_set(e, ERR_REFUSED, "no process of the job is under DMTCP");
     return err_set(e, ERR_REFUSED,
@@ -131,8 +151,8 @@ static int check_room(const struct session *s, const struct processes *all,
     return room_prove(s->images_fd, ready->image_bytes, e);
 }
 
-int ready_for_checkpoint(const struct session *s, unsigned timeout_s,
-                         struct ready *ready, struct err *e)
+int ready_for_checkpoint(struct session *s, unsigned timeout_s, struct ready *ready,
+                         struct err *e)
 {
     auto_processes struct processes all = {0};
 

@@ -19,16 +19,16 @@ struct ready {
 
 /*
  * Waits, at most timeout_s, until the job runs. ERR_REFUSED: a process is not under
- * DMTCP, which would wait for it for ever; there is no room for the images; the job may
- * not write files as large. The job has not been touched.
+ * DMTCP or is stopped, and DMTCP would wait for it for ever; there is no room for the
+ * images; the job may not write files as large. The job has not been touched.
  */
-int ready_for_checkpoint(const struct session *s, unsigned timeout_s,
-                         struct ready *ready, struct err *e);
+int ready_for_checkpoint(struct session *s, unsigned timeout_s, struct ready *ready,
+                         struct err *e);
 
 /* Waits, at most timeout_s, until every process of the job runs. */
-int ready_wait_running(const struct session *s, unsigned timeout_s, struct err *e);
+int ready_wait_running(struct session *s, unsigned timeout_s, struct err *e);
 
 /* "process 4711 (name) is not under DMTCP", or "". */
-void ready_name_foreign(const struct session *s, char *out, size_t size);
+void ready_name_hindrance(const struct session *s, char *out, size_t size);
 
 #endif

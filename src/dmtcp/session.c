@@ -174,6 +174,14 @@ enum door_event session_hear(struct session *s)
     return DOOR_CLOSED;
 }
 
+void session_release_foreign(struct session *s)
+{
+    struct err gone = {0};
+
+    if (session_hear(s) == DOOR_WRITTEN)
+        door_release(s->door, &gone);
+}
+
 void session_tell(struct session *s)
 {
     if (s->stranger[0])

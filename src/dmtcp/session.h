@@ -64,6 +64,10 @@ int session_environment(const struct session *s, char *const *envp, struct words
  * session_tell. */
 enum door_event session_hear(struct session *s);
 
+/* Lets a checkpoint pass that somebody else has asked the coordinator for. To be called
+ * while none of ours is under way. */
+void session_release_foreign(struct session *s);
+
 /* Logs what session_hear has kept. Not while the job stands still. */
 void session_tell(struct session *s);
 

@@ -153,6 +153,10 @@ struct engine {
      * its wait status is in *status; descendants may still run (see `kill`). */
     enum engine_end (*reap)(struct engine_job *j, int *status);
 
+    /* A descriptor that becomes readable when `reap` should be called though no child
+     * has ended. NULL: there is none. */
+    int (*watch_fd)(struct engine_job *j);
+
     /* The process that runs the job's root, as the caller sees it: for killpg-like
      * signals. `signal_group` sends to the root's process group, as a shepherd would.
      */

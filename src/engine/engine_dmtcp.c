@@ -260,7 +260,6 @@ static bool root_ends(struct engine_job *j)
 static void look_at_door(struct engine_job *j)
 {
     struct session *s = &j->session;
-    struct err ignored = {0};
 
     if (j->capture && capture_is_overdue(j->capture)) {
         if (!capture_late(j->capture))
@@ -270,9 +269,7 @@ static void look_at_door(struct engine_job *j)
     }
     if (j->capture) /* it hears for itself */
         return;
-    /* A checkpoint that somebody else asked DMTCP for. It is not ours. */
-    if (session_hear(s) == DOOR_WRITTEN)
-        door_release(s->door, &ignored);
+    session_release_foreign(s);
     session_tell(s);
     if (s->is_closed && !s->has_ended && !j->is_lost && !root_ends(j)) {
         j->is_lost = true;
@@ -297,6 +294,15 @@ static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
     session_last_words(&j->session, said, sizeof(said));
     log_error("DMTCP has failed in the job's first process: %s", said);
     return ENGINE_LOST;
+}
+
+/* Not during a checkpoint: that hears for itself, and one that is not done with what it
+ * has heard would make the caller run in circles. */
+static int dmtcp_watch_fd(struct engine_job *j)
+{
+    bool hears = j->capture && !capture_is_overdue(j->capture);
+
+    return hears || j->session.is_closed ? -1 : door_fd(j->session.door);
 }
 
 /* DMTCP (3.2, 4.2) lets nobody handle SIGUSR2, whichever signal it uses itself: it says
@@ -358,6 +364,7 @@ const struct engine engine_dmtcp = {
     .finish = dmtcp_finish,
     .end = dmtcp_end,
     .reap = dmtcp_reap,
+    .watch_fd = dmtcp_watch_fd,
     .signal_group = dmtcp_signal_group,
     .stop_all = dmtcp_stop_all,
     .kill = dmtcp_kill,

@@ -239,9 +239,15 @@ static int poll_timeout_ms(const struct supervisor *s)
     return interval < fence ? interval : fence;
 }
 
+/* What is heard there look_at_children asks for. */
+static int engine_fd(const struct supervisor *s)
+{
+    return s->job && s->engine->watch_fd ? s->engine->watch_fd(s->job) : -1;
+}
+
 static void run(struct supervisor *s)
 {
-    enum { SIGNALS, LINK, CONTROL, SAVING, N_FDS };
+    enum { SIGNALS, LINK, CONTROL, SAVING, ENGINE, N_FDS };
 
     s->fence_at_us = clock_us() + FENCE_CHECK_S * UINT64_C(1000000);
     s->interval_at_us = clock_us() + s->interval_s * UINT64_C(1000000);
@@ -250,7 +256,8 @@ static void run(struct supervisor *s)
             [SIGNALS] = {.fd = s->signals, .events = POLLIN},
             [LINK] = {.fd = s->args->link, .events = POLLIN},
             [CONTROL] = {.fd = control_fd(s->control), .events = POLLIN},
-            [SAVING] = {.fd = saving_fd(&s->saving), .events = POLLIN}};
+            [SAVING] = {.fd = saving_fd(&s->saving), .events = POLLIN},
+            [ENGINE] = {.fd = engine_fd(s), .events = POLLIN}};
 
         poll(fds, N_FDS, poll_timeout_ms(s));
         if (fds[LINK].revents)

@@ -298,6 +298,81 @@ def a_static_child_is_refused():
         refused(j, r"process \d+ \(work_counter_s\w*\) is not under DMTCP", output + "after\n")
 
 
+def a_stopped_process_is_refused():
+    with job(python("big", BIG)) as j:
+        start(j)
+        big = max(sysrun.processes_of(j.dir), key=lambda p: resident(p[0]))[0]
+        os.kill(big, signal.SIGSTOP)
+        _, err = j.checkpoint(expect=sysrun.REFUSED, timeout=60)
+        demand(err, rf"process {big} \(python3\S*\) is stopped", "the refusal")
+        os.kill(big, signal.SIGCONT)
+        j.checkpoint(timeout=60)
+        j.go()
+        j.finish("status 0\n")
+
+
+def wait_large_image(j):
+    temps = j.ckpt + "/.work.*/images/*.temp"
+    wait_until(20, "a large image", lambda: any(
+        os.path.getsize(p) > 20 << 20 for p in glob.glob(temps) if os.path.exists(p)))
+
+
+def one_that_is_stopped_while_it_writes_is_given_up():
+    with job(python("big", BIG)) as j:
+        start(j, env={"QCKPT_FREEZE_TIMEOUT": "2"})
+        request = begin_checkpoint(j)
+        wait_large_image(j)
+        big = max(sysrun.processes_of(j.dir), key=lambda p: resident(p[0]))[0]
+        os.kill(big, signal.SIGSTOP)
+        _, err = request.communicate(timeout=60)
+        if request.returncode != 1 or generations(j):
+            raise Failed(f"status {request.returncode}, generations {generations(j)}: {err}")
+        demand(err, rf"DMTCP has not got on for 2 s.*process {big} .* is stopped", "the failure")
+        _, err = j.checkpoint(expect=sysrun.REFUSED)
+        demand(err, "has not ended the checkpoint before", "the next")
+        os.kill(big, signal.SIGCONT)
+        wait_until(20, "a checkpoint", lambda: j.tool("checkpoint", "-d", j.ckpt)[0] == 0)
+        j.go()
+        j.finish("status 0\n")
+
+
+def begin_checkpoint(j):
+    return subprocess.Popen([sysrun.QCKPT, "checkpoint", "-d", j.ckpt], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def a_checkpoint_that_somebody_else_asks_for_is_let_pass():
+    with job(count()) as j:
+        start(j)
+        port = read(glob.glob(j.ckpt + "/.work.*/coordinator.port")[0]).strip()
+        subprocess.run([PREFIX + "/bin/dmtcp_command", "-h", "127.0.0.1", "-p", port, "-c"],
+                       check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(0.5)
+        stop(j)
+        restarted(j, want())
+
+
+def a_terminal_is_the_jobs():
+    """Under a pseudo terminal of its own, as from a shell."""
+    import pty
+    text = "import os; print(os.isatty(0), os.tcgetpgrp(0) == os.getpgrp(), os.ctermid())"
+    with job(python("tty", text)) as j:
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ.update(j.env)
+            os.execv(sysrun.QCKPT, [sysrun.QCKPT, "run", "-d", j.ckpt, "--", *j.victim.argv])
+        got = b""
+        try:
+            while part := os.read(fd, 1000):
+                got += part
+        except OSError:
+            pass
+        status = os.waitpid(pid, 0)[1]
+        os.close(fd)
+        if status or got.decode().strip() != "True True /dev/tty":
+            raise Failed(f"status {status}: {got}")
+
+
 def a_full_disk_is_refused():
     if os.geteuid() != 0:
         raise Skipped("not root: no file system of a size can be mounted")
@@ -320,12 +395,8 @@ def a_file_size_limit_is_refused():
 def a_worker_killed_while_it_writes_makes_no_generation():
     with job(python("big", BIG)) as j:
         start(j)
-        temps = j.ckpt + "/.work.*/images/*.temp"
-        request = subprocess.Popen([sysrun.QCKPT, "checkpoint", "-d", j.ckpt],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
-        wait_until(20, "a large image", lambda: any(
-            os.path.getsize(p) > 20 << 20 for p in glob.glob(temps) if os.path.exists(p)))
+        request = begin_checkpoint(j)
+        wait_large_image(j)
         big = max(sysrun.processes_of(j.dir), key=lambda p: resident(p[0]))[0]
         os.kill(big, signal.SIGKILL)
         _, err = request.communicate(timeout=60)
@@ -441,7 +512,9 @@ TESTS = [
     saves_and_restarts, goes_on_from_a_checkpoint_after_a_power_cut, saves_what_was_restarted,
     compresses_with_gzip, tmpdir_travels, another_dmtcp_does_not_confuse, signals_reach_the_job,
     a_suspended_job_is_saved, a_job_keeps_its_status, a_static_program_is_refused,
-    a_static_child_is_refused, a_full_disk_is_refused, a_file_size_limit_is_refused,
+    a_static_child_is_refused, a_stopped_process_is_refused,
+    one_that_is_stopped_while_it_writes_is_given_up,
+    a_checkpoint_that_somebody_else_asks_for_is_let_pass, a_terminal_is_the_jobs, a_full_disk_is_refused, a_file_size_limit_is_refused,
     a_worker_killed_while_it_writes_makes_no_generation, flipped_bits_are_found,
     a_damaged_record_is_found, a_failed_restart_leaves_nothing, a_wrong_prefix_is_named,
 ]
