@@ -131,10 +131,16 @@ void supervisor_job_ended(struct supervisor *s, int wait_status)
     supervisor_over(s, JOB_ENDED, wait_status);
 }
 
+/* A later run clears away what this one was writing, and the engine may fail for it. */
 void supervisor_job_lost(struct supervisor *s)
 {
     struct err why = {0};
 
+    if (store_epoch_check(s->config->store, s->events.epoch, &why) < 0 &&
+        why.kind == ERR_FENCED) {
+        supervisor_superseded(s, &why);
+        return;
+    }
     supervisor_kill_job(s);
     event_log(&s->events, LOG_ERROR, "lost", NULL,
               "the engine '%s' failed the job, which was killed: it can go on from its "

@@ -86,6 +86,23 @@ static void a_later_run_takes_over(void)
     CHECK_HAS(get("job/epoch"), "2");
 }
 
+/* It must not be told as the engine's fault, nor wait: the other one writes to the
+ * job's output by now. */
+static void a_fenced_run_whose_engine_fails_is_superseded(void)
+{
+    uint64_t epoch;
+    pid_t first;
+
+    fresh();
+    file_engine_faults.lost_status = 55;
+    first = front("echo 1 >>state; while [ ! -e go ]; do sleep 0.01; done; exit 55");
+    CHECK(wait_for("state", "1\n"));
+    CHECK(store_epoch_take(store, "elsewhere", 1, "", &epoch, &e) == 0);
+    put("go", "");
+    CHECK_INT(end_of(first), W_EXITCODE(SUPERSEDED, 0));
+    CHECK(!strstr(events(), "\"lost\""));
+}
+
 /* Another host has taken the epoch, and nobody told this one. */
 static void a_run_fenced_while_it_saves_kills_its_copy(void)
 {
@@ -340,6 +357,7 @@ int main(void)
     RUN(the_death_of_the_front_ends_the_job);
     RUN(the_death_of_the_supervisor_ends_every_process);
     RUN(a_later_run_takes_over);
+    RUN(a_fenced_run_whose_engine_fails_is_superseded);
     RUN(a_run_fenced_while_it_saves_kills_its_copy);
     RUN(a_run_fenced_while_it_restarts_starts_nothing);
     RUN(of_two_that_begin_at_once_one_goes_on);
