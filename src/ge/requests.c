@@ -71,8 +71,11 @@ int requests_copy(const struct requests *from, struct requests *to, struct err *
 
 #define LIST "JB_hard_resource_list"
 
-static const char element_open[] = "<qstat_l_requests>";
-static const char element_close[] = "</qstat_l_requests>";
+/* A request is the one while the job is as it was submitted, and the other when the
+ * queue master has read or changed it. */
+static const struct {
+    const char *open, *close;
+} tags[] = {{"<qstat_l_requests>", "</qstat_l_requests>"}, {"<element>", "</element>"}};
 
 static size_t count(const char *from, const char *to, const char *what)
 {
@@ -103,21 +106,31 @@ static int parse_element(const char *from, const char *to, struct requests *r,
     return requests_add(r, name, value, e);
 }
 
+/* The end tag of the request that begins at `p`; NULL: none does. *tag is its kind. */
+static const char *find_end(const char *p, const char *to, size_t *tag)
+{
+    for (*tag = 0; *tag < sizeof(tags) / sizeof(tags[0]); ++*tag)
+        if (strncmp(p, tags[*tag].open, strlen(tags[*tag].open)) == 0)
+            return memmem(p, to - p, tags[*tag].close, strlen(tags[*tag].close));
+    return NULL;
+}
+
 static int parse_list(const char *p, const char *to, struct requests *r, struct err *e)
 {
     for (;;) {
         const char *end;
+        size_t tag;
 
         p += strspn(p, " \t\r\n");
         if (p >= to)
             return 0;
-        end = strstr(p, element_close);
-        if (strncmp(p, element_open, sizeof(element_open) - 1) != 0 || !end || end > to)
+        end = find_end(p, to, &tag);
+        if (!end)
             return err_set(e, ERR_CORRUPT, "qstat's list of requests has '%.40s' in it",
                            p);
         if (parse_element(p, end, r, e) < 0)
             return -1;
-        p = end + sizeof(element_close) - 1;
+        p = end + strlen(tags[tag].close);
     }
 }
 

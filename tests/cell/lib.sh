@@ -103,7 +103,8 @@ cell_begin() {
     cell up "${cell_options[@]}" "$cell_build" | sed 's/^/# /'
     [ "${PIPESTATUS[0]}" -eq 0 ] || bail_out "the cell does not come up"
     mkdir -p "$work"/{log,reference} "$shared/jobs"
-    cp "$cell_source"/jobs/*.{sh,py} "$cell_build"/tests/cell/threads{,-static} "$shared/jobs/"
+    cp "$cell_source"/jobs/*.{sh,py} "$cell_build"/tests/cell/{threads,threads-static,strings} \
+        "$shared/jobs/"
     chmod -R a+rX "$shared/jobs"
 }
 

@@ -91,6 +91,16 @@ static void of_an_array_job_too(void)
     CHECK_STR(r ? ge_raise_report(r)->added : "", "cpu_level=3 cpuflag_avx512f=1");
 }
 
+/* The queue master names the elements in another way then. */
+static void of_a_job_that_was_altered_too(void)
+{
+    struct err e;
+    auto_raise struct ge_raise *r = plan("qstat-j-altered.xml", "4711", level3, 1, &e);
+
+    CHECK_STR(r ? ge_raise_list(r) : e.text,
+              "h_rt=3600,mem_free=1M,hostname=n*,arch=lx-amd64,cpu_level=3");
+}
+
 static void what_is_asked_for_already_changes_nothing(void)
 {
     static const struct ge_request avx2[] = {{"cpuflag_avx2", "1", false, NULL}};
@@ -226,7 +236,8 @@ static void an_answer_in_another_form_is_refused(void)
         JOB(HARD(REQUEST("", "y"))),
         JOB(HARD(REQUEST("x", "&what;"))),
         JOB(HARD(REQUEST("x", "1") REQUEST("x", "2"))),
-        JOB(HARD("<element>" REQUEST("x", "1") "</element>")),
+        JOB(HARD("<element>" REQUEST("x", "1") REQUEST("y", "1") "</element>")),
+        JOB(HARD("<other><CE_name>x</CE_name><CE_stringval>1</CE_stringval></other>")),
         JOB(HARD(REQUEST("x", "1")) HARD(REQUEST("y", "1"))),
         JOB("<JB_hard_resource_list>" REQUEST("x", "1")),
         JOB(REQUEST("x", "1") "</JB_hard_resource_list>"),
@@ -467,6 +478,7 @@ int main(void)
     RUN(what_the_cluster_does_not_have_is_named_and_left_out);
     RUN(requests_with_values_stay_as_they_are);
     RUN(of_an_array_job_too);
+    RUN(of_a_job_that_was_altered_too);
     RUN(what_is_asked_for_already_changes_nothing);
     RUN(a_stricter_request_of_the_users_stays);
     RUN(a_weaker_one_is_raised);
