@@ -6,6 +6,8 @@
 #include "cmd/hook_syslog.h"
 #include "job/job.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,4 +158,31 @@ bool hook_wait_supervisor_gone(struct hook *h, unsigned timeout_s)
             return false;
         nanosleep(&pause, NULL);
     }
+}
+
+void hook_wait(unsigned seconds)
+{
+    static const int ends[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
+                               SIGUSR1, SIGUSR2, SIGXCPU};
+    struct timespec now, until;
+    sigset_t set;
+
+    sigfillset(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        sigaddset(&set, ends[i]);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += seconds;
+    /* A suspension ends the call too. */
+    do {
+        struct timespec left = {0};
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec >= until.tv_sec)
+            return;
+        left.tv_sec = until.tv_sec - now.tv_sec;
+        if (sigtimedwait(&set, NULL, &left) > 0)
+            return;
+    } while (errno == EINTR);
 }

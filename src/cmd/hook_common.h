@@ -59,6 +59,10 @@ unsigned hook_timeout_s(struct hook *h);
  * still is one after `timeout_s`. */
 bool hook_wait_supervisor_gone(struct hook *h, unsigned timeout_s);
 
+/* Waits, with every signal blocked from now on, or until one comes that would end a
+ * job: Grid Engine's notice that it will be killed or suspended, for instance. */
+void hook_wait(unsigned seconds);
+
 /* A time in seconds that is set by `variable` or the site; else `missing`. */
 int hook_seconds(struct settings *settings, const char *variable, unsigned missing,
                  unsigned *seconds, struct err *e);

@@ -165,7 +165,7 @@ static enum hook_cpu_outcome write_plan(const struct ge_raise *plan,
         say(t, "the job asks already for hosts that can continue it");
     say_offers(t, offers, no_offers);
     say_what_is_left_out(t, r);
-    return HOOK_CPU_ASKED;
+    return r->changes ? HOOK_CPU_ASKED : HOOK_CPU_ASKED_BEFORE;
 }
 
 /* The values of a cluster whose qstat shows no queue at all are not known: a site's
@@ -215,7 +215,7 @@ enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job, const char *host,
     w->n = cpu_contract_requests(contract, w->cpu);
     if (w->n == 0) {
         say(&t, "any host can continue the job");
-        return HOOK_CPU_ASKED;
+        return HOOK_CPU_ASKED_BEFORE;
     }
     to_requests(w);
     return ask(job, host, w, even_nowhere, &t);

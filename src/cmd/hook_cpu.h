@@ -26,8 +26,9 @@ int hook_cpu_contract(const struct ge_job *job, struct settings *settings,
                       struct cpu_contract *contract, struct err *e);
 
 enum hook_cpu_outcome {
-    HOOK_CPU_ASKED,   /* the job asks for it now, or did already */
-    HOOK_CPU_NOWHERE, /* no queue of the cluster has it */
+    HOOK_CPU_ASKED,        /* the job asks for it now */
+    HOOK_CPU_ASKED_BEFORE, /* it did already, nothing was changed */
+    HOOK_CPU_NOWHERE,      /* no queue of the cluster has it */
     HOOK_CPU_UNKNOWN, /* it could not be made so, nor told whether any host would do */
 };
 

@@ -96,10 +96,10 @@ static int raise_requests(struct hook *h, struct err *e)
     enum choice choice = read_choice(h);
     char text[HOOK_CPU_TEXT_SIZE];
     enum hook_cpu_outcome outcome = ask(h, choice == CHOICE_MIGRATE, text);
+    bool asked = outcome == HOOK_CPU_ASKED || outcome == HOOK_CPU_ASKED_BEFORE;
 
-    hook_log(h, outcome == HOOK_CPU_ASKED ? LOG_INFO : LOG_WARNING, "cpu-requests",
-             "%s", text);
-    if (outcome == HOOK_CPU_ASKED || choice == CHOICE_MIGRATE ||
+    hook_log(h, asked ? LOG_INFO : LOG_WARNING, "cpu-requests", "%s", text);
+    if (asked || choice == CHOICE_MIGRATE ||
         (outcome == HOOK_CPU_UNKNOWN && choice == CHOICE_AUTO))
         return 0;
     return err_set(e, ERR_REFUSED,

@@ -13,10 +13,13 @@
 #include "base/scope.h"
 #include "cmd/hook.h"
 #include "cmd/hook_common.h"
+#include "cmd/joblog.h"
+#include "cmd/wrong_host.h"
 #include "job/job.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -139,8 +142,7 @@ static _Noreturn void queue_again(struct starter *s, const struct err *why)
 
 static _Noreturn void queue_again_later(struct starter *s, const struct err *why)
 {
-    undo_supervision(s);
-    sleep(s->retry_delay_s);
+    hook_wait(s->retry_delay_s);
     queue_again(s, why);
 }
 
@@ -220,13 +222,24 @@ static void look_for_end(struct starter *s)
     queue_again_later(s, &e);
 }
 
+static void read_wrong_hosts(struct starter *s, struct joblog_wrong_hosts *found)
+{
+    json_t *events = joblog_read(s->store);
+
+    joblog_wrong_hosts(events, s->last_epoch, found);
+    json_decref(events);
+}
+
+/* A run on a wrong host is no failure, and waiting for the right one has no end. */
 static bool has_failed_often(struct starter *s)
 {
+    struct joblog_wrong_hosts wrong;
     struct store_epoch run;
     struct err ignored = {0};
 
+    read_wrong_hosts(s, &wrong);
     return store_epoch_current(s->store, &run, &ignored) == 0 &&
-           run.epoch > s->last_epoch + FAILED_RUNS_MAX;
+           run.epoch > s->last_epoch + FAILED_RUNS_MAX + wrong.runs;
 }
 
 /* ---- with supervision ---- */
@@ -359,6 +372,37 @@ static _Noreturn void lost(struct starter *s, const struct err *why)
     queue_again_later(s, why);
 }
 
+/* Says what comes to the job's stderr, and where qckpt show finds it. */
+static void tell_waits(struct starter *s, const struct err *why, const char *next)
+{
+    char text[sizeof(why->text) + HOOK_CPU_TEXT_SIZE + 128];
+
+    snprintf(text, sizeof(text), "%s; %s", why->text, next);
+    tell_stderr(LOG_WARNING, text);
+    store_log(s->store, LOG_WARNING, name, 0, "waits", NULL, "%s", next);
+}
+
+/* No hold: one that nobody is alive to release is a lost job. Without a wait Grid
+ * Engine may choose the same host again within a second, for ever. */
+static _Noreturn void wrong_host(struct starter *s, const struct err *why)
+{
+    struct joblog_wrong_hosts seen;
+    char asked[HOOK_CPU_TEXT_SIZE], next[HOOK_CPU_TEXT_SIZE + 64];
+    unsigned delay_s;
+
+    if (wrong_host_ask(&s->job, s->store, ge_spool_get(s->spool, "host"), asked)) {
+        snprintf(next, sizeof(next), "%s; it is queued again", asked);
+        tell_waits(s, why, next);
+        exit_with(GE_EXIT_REQUEUE);
+    }
+    read_wrong_hosts(s, &seen);
+    delay_s = wrong_host_delay_s(seen.in_a_row, s->retry_delay_s);
+    snprintf(next, sizeof(next), "the job is queued again in %u s; %s", delay_s, asked);
+    tell_waits(s, why, next);
+    hook_wait(delay_s);
+    exit_with(GE_EXIT_REQUEUE);
+}
+
 /* job_run fails with ERR_GONE when the job had been started, see job.h. */
 static _Noreturn void not_run(struct starter *s, const struct err *e)
 {
@@ -366,6 +410,8 @@ static _Noreturn void not_run(struct starter *s, const struct err *e)
         superseded(s, LOG_ERROR, e->text);
     if (e->kind == ERR_GONE)
         lost(s, e);
+    if (e->kind == ERR_WRONG_HOST)
+        wrong_host(s, e);
     /* ERR_TIMEOUT: an earlier run of it is still here, and does not end. */
     if (!s->has_generation && e->kind != ERR_TIMEOUT)
         run_unsupervised(s, e);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/err.h"
 #include "cmd/cmd.h"
+#include "cmd/show_cpu.h"
 #include "cmd/state.h"
+#include "cpu/cpu.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -19,30 +21,41 @@ static const struct opt options[] = {{'d', "directory", "DIR", OPT_STRING, &dire
                                      {0, "json", NULL, OPT_FLAG, &json, "print JSON"},
                                      {0}};
 
-static json_t *generation_json(const struct store_generation *g)
+static json_t *generation_json(const struct store_generation *g, const struct cpu *here)
 {
     const struct store_meta *m = &g->meta;
 
     if (g->damage.kind != ERR_NONE)
         return json_pack("{s:I, s:b, s:s}", "generation", (json_int_t)g->generation,
                          "ok", 0, "error", g->damage.text);
-    return json_pack("{s:I, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-                     "generation", (json_int_t)g->generation, "ok", 1, "time", m->time,
-                     "host", m->host, "engine", m->engine, "epoch",
-                     (json_int_t)m->epoch, "processes", (json_int_t)m->processes,
-                     "threads", (json_int_t)m->threads, "bytes", (json_int_t)m->bytes,
-                     "stored_bytes", (json_int_t)m->stored_bytes, "pause_us",
-                     (json_int_t)m->pause_us, "time_us", (json_int_t)m->time_us);
+    return json_pack(
+        "{s:I, s:b, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+        "generation", (json_int_t)g->generation, "ok", 1, "time", m->time, "host",
+        m->host, "engine", m->engine, "epoch", (json_int_t)m->epoch, "processes",
+        (json_int_t)m->processes, "threads", (json_int_t)m->threads, "bytes",
+        (json_int_t)m->bytes, "stored_bytes", (json_int_t)m->stored_bytes, "pause_us",
+        (json_int_t)m->pause_us, "time_us", (json_int_t)m->time_us, "cpu",
+        show_cpu_json(m, here));
 }
 
-static int print_json(struct store *store, const struct job_view *view, struct err *e)
+static json_t *waiting_json(const struct joblog_wrong_hosts *w)
+{
+    return json_pack("{s:s, s:i, s:s, s:s}", "since", w->since, "times",
+                     (int)w->in_a_row, "reason", w->why, "next", w->next);
+}
+
+static int print_json(struct store *store, const struct job_view *view,
+                      const struct cpu *here, struct err *e)
 {
     json_t *out = json_pack("{s:i, s:s, s:s}", "format", 1, "directory",
                             store_path(store), "state", view->state);
     json_t *generations = json_array();
 
     for (size_t i = 0; i < view->count; i++)
-        json_array_append_new(generations, generation_json(&view->generations[i]));
+        json_array_append_new(generations,
+                              generation_json(&view->generations[i], here));
+    if (out && strcmp(view->state, "waiting") == 0)
+        json_object_set_new(out, "waiting", waiting_json(&view->wrong_hosts));
     if (out && strcmp(view->state, "ended") == 0)
         json_object_set_new(out, "status", json_integer(view->status));
     if (out && view->has_epoch)
@@ -96,6 +109,15 @@ static const char *engine_name(const struct job_view *view)
     return json_string_value(json_object_get(view->record, "engine"));
 }
 
+static void print_waiting(const struct joblog_wrong_hosts *w)
+{
+    fputs(" for another host: ", stdout);
+    cmd_print_safe(w->why);
+    printf("\nsince      %s, %u run%s; ", w->since, w->in_a_row,
+           w->in_a_row == 1 ? "" : "s in a row");
+    cmd_print_safe(w->next);
+}
+
 static void print_state(const struct job_view *view)
 {
     bool is_running = strcmp(view->state, "running") == 0;
@@ -108,6 +130,8 @@ static void print_state(const struct job_view *view)
     }
 
     printf("state      %s", is_running && view->no_checkpoints ? "runs" : view->state);
+    if (strcmp(view->state, "waiting") == 0)
+        print_waiting(&view->wrong_hosts);
     if (strcmp(view->state, "ended") == 0)
         printf(" with status %d%s", view->status, view->no_checkpoints ? "," : "");
     if (view->no_checkpoints) {
@@ -142,7 +166,7 @@ static void print_head(struct store *store, const struct job_view *view)
                view->epoch.host);
 }
 
-static void print_generation(const struct store_generation *g)
+static void print_generation(const struct store_generation *g, const struct cpu *here)
 {
     const struct store_meta *m = &g->meta;
     char bytes[32], stored[32], pause[32], time[32];
@@ -159,9 +183,10 @@ static void print_generation(const struct store_generation *g)
            str_duration_us(m->time_us, time));
     cmd_print_safe(m->host);
     putchar('\n');
+    show_cpu_print(m, here);
 }
 
-static void print_generations(const struct job_view *view)
+static void print_generations(const struct job_view *view, const struct cpu *here)
 {
     if (view->count == 0) {
         printf("\nno checkpoint\n");
@@ -170,7 +195,7 @@ static void print_generations(const struct job_view *view)
     printf("\n%10s  %-24s  %9s  %10s  %10s  %9s  %9s  %s\n", "generation", "time",
            "processes", "memory", "stored", "pause", "durable", "host");
     for (size_t i = 0; i < view->count; i++)
-        print_generation(&view->generations[i]);
+        print_generation(&view->generations[i], here);
 }
 
 static const char *member(json_t *event, const char *name)
@@ -207,6 +232,9 @@ static int run(int count, char **words, struct err *e)
 {
     auto_store struct store *store = NULL;
     struct job_view view;
+    struct cpu cpu;
+    const struct cpu *here;
+    struct err ignored = {0};
     int result = 0;
 
     if (cmd_no_words(count, words, e) < 0)
@@ -214,11 +242,12 @@ static int run(int count, char **words, struct err *e)
     store = store_open_dir(directory, false, e);
     if (!store || job_view_read(store, EVENTS_SHOWN, &view, e) < 0)
         return -1;
+    here = cpu_read(&cpu, &ignored) == 0 ? &cpu : NULL;
     if (json) {
-        result = print_json(store, &view, e);
+        result = print_json(store, &view, here, e);
     } else {
         print_head(store, &view);
-        print_generations(&view);
+        print_generations(&view, here);
         print_events(&view);
     }
     job_view_release(&view);

@@ -2,61 +2,14 @@
 #include "cmd/state.h"
 
 #include "base/err.h"
-#include "base/io.h"
-#include "base/scope.h"
 #include "job/job.h"
 
-#include <fcntl.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 
-enum { STATUS_TIMEOUT_S = 5, LOG_TAIL_SIZE = 256 << 10 };
-
-/* The end of the log, beginning with a whole line; NULL when there is no log. */
-static char *read_tail(struct store *store)
-{
-    auto_fd int fd =
-        openat(store_dirfd(store), "log.jsonl", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    auto_free char *text = NULL;
-    struct err ignored = {0};
-    struct stat st;
-    off_t begin;
-    char *line;
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return NULL;
-    begin = st.st_size > LOG_TAIL_SIZE ? st.st_size - LOG_TAIL_SIZE : 0;
-    text = calloc(1, (size_t)(st.st_size - begin) + 1);
-    if (!text || io_pread_exact(fd, text, (size_t)(st.st_size - begin), (uint64_t)begin,
-                                &ignored) < 0)
-        return NULL;
-    line = begin > 0 ? strchr(text, '\n') : NULL;
-    if (line)
-        memmove(text, line + 1, strlen(line + 1) + 1);
-    return take_ptr(text);
-}
-
-/* A line that a full disk cut short is left out. */
-static json_t *read_events(struct store *store, size_t max_events)
-{
-    auto_free char *text = read_tail(store);
-    json_t *events = json_array();
-    char *rest = text;
-    char *line;
-
-    while (events && rest && (line = strsep(&rest, "\n"))) {
-        json_t *event = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-
-        if (json_is_object(event))
-            json_array_append(events, event);
-        json_decref(event);
-        if (json_array_size(events) > max_events)
-            json_array_remove(events, 0);
-    }
-    return events;
-}
+enum { STATUS_TIMEOUT_S = 5 };
 
 static bool has_good(const struct job_view *view)
 {
@@ -98,6 +51,8 @@ static const char *find_state(struct store *store, const struct job_view *view)
                                                    : job_state_name(status.state);
     if (none.kind != ERR_GONE)
         return "unknown";
+    if (view->wrong_hosts.is_waiting)
+        return "waiting";
     if (uname(&here) == 0 && strcmp(here.nodename, view->epoch.host) != 0)
         return "elsewhere";
     return has_good(view) ? "stopped" : "lost";
@@ -122,7 +77,10 @@ int job_view_read(struct store *store, size_t max_events, struct job_view *view,
     if (view->count == 0)
         view->no_checkpoints =
             json_string_value(json_object_get(view->record, "no_checkpoints"));
-    view->events = read_events(store, max_events);
+    view->events = joblog_read(store);
+    joblog_wrong_hosts(view->events, 0, &view->wrong_hosts);
+    while (json_array_size(view->events) > max_events)
+        json_array_remove(view->events, 0);
     view->unsupervised = find_unsupervised(view->events);
     if (store_done_read(store, &view->status, NULL, &none) == 0)
         view->state = "ended";

@@ -6,6 +6,7 @@
 #ifndef CMD_STATE_H
 #define CMD_STATE_H
 
+#include "cmd/joblog.h"
 #include "store/store.h"
 
 struct err;
@@ -13,9 +14,11 @@ struct err;
 struct job_view {
     /* "running" "checkpointing" "suspended": its supervisor says so. "ended": by
      * itself, with `status`. "elsewhere": it was started on another host and nothing
-     * says that it ended. "stopped": nothing runs, and there is a checkpoint. "lost":
-     * nothing runs, and there is none. "unsupervised": it was started without
-     * supervision, and its end is not known. "new": nothing was ever started. */
+     * says that it ended. "waiting": its starter waits, or waited and ended, for a host
+     * that has what its checkpoint needs, see wrong_hosts. "stopped": nothing runs, and
+     * there is a checkpoint. "lost": nothing runs, and there is none. "unsupervised":
+     * it was started without supervision, and its end is not known. "new": nothing was
+     * ever started. */
     const char *state;
     int status;
     bool has_epoch;
@@ -26,6 +29,7 @@ struct job_view {
     const char *no_checkpoints; /* why the job has none and gets none; NULL: it may */
     const char
         *unsupervised; /* the reason, a sentence; NULL: it is not, or is not known */
+    struct joblog_wrong_hosts wrong_hosts;
     struct json_t *events; /* the last ones, oldest first, an array; owned */
 };
 
