@@ -37,6 +37,7 @@ struct capture {
     int epoll, timer;
     uint64_t asked_us, grown_us, grown_bytes, total_bytes;
     struct record record;
+    struct command_list workers; /* when the job was asked */
     struct sums sums;
     struct capture_stats stats;
 };
@@ -98,6 +99,7 @@ static int prepare(struct capture *c, struct err *e)
         ready_for_checkpoint(s, c->how.timeout_s, &ready, e) < 0)
         return -1;
     memcpy(c->record.root, ready.root, sizeof(c->record.root));
+    c->workers = ready.workers;
     c->total_bytes = ready.image_bytes;
     c->record.gzip = c->how.gzip;
     c->record.major = s->in.major;
@@ -170,27 +172,113 @@ static int wait_for_compressors(struct capture *c, struct err *e)
     }
 }
 
+/* The first part of a process's id is its host's. */
+static bool is_of_same_host(const char *a, const char *b)
+{
+    size_t n = strcspn(a, "-");
+
+    return strncmp(a, b, n + 1) == 0;
+}
+
+/* Not every process was there when the job was asked, but its host was. */
+static int find_host(const struct capture *c, struct image *image, struct err *e)
+{
+    const char *host = NULL;
+
+    for (size_t i = 0; i < c->workers.n; i++) {
+        const struct command_worker *w = &c->workers.worker[i];
+
+        if (!is_of_same_host(w->unique, image->unique))
+            continue;
+        if (host && strcmp(host, w->host) != 0)
+            return err_set(e, ERR_REFUSED,
+                           "hosts %s and %s have the same host id (gethostid(3)), by "
+                           "which DMTCP tells processes apart: give each its own "
+                           "/etc/hostid",
+                           host, w->host);
+        host = w->host;
+    }
+    if (!host)
+        return err_set(e, ERR_REFUSED,
+                       "%s is of a host on which nothing ran when the job was asked",
+                       image->name);
+    return str_format(image->host, sizeof(image->host), e, "%s", host);
+}
+
+static size_t count_images(const struct images *set, const char *host)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < set->n; i++)
+        n += strcmp(set->image[i].host, host) == 0;
+    return n;
+}
+
+static int differs(size_t processes, size_t images, const char *where, struct err *e)
+{
+    return err_set(e, ERR_REFUSED,
+                   "the job has %zu processes%s, but DMTCP has written %zu images: one "
+                   "has ended meanwhile, or is not under DMTCP",
+                   processes, where, images);
+}
+
+/* The same for each host of a job that has several. */
+static int check_hosts(struct capture *c, size_t live, struct err *e)
+{
+    struct images *set = &c->record.images;
+    const char *here = NULL;
+    size_t total = live;
+
+    for (size_t i = 0; i < set->n; i++) {
+        if (find_host(c, &set->image[i], e) < 0)
+            return -1;
+        if (strcmp(set->image[i].unique, c->record.root) == 0)
+            here = set->image[i].host;
+    }
+    if (!here)
+        return err_set(e, ERR_REFUSED, "the job's first process has not been written");
+    if (count_images(set, here) != live)
+        return differs(live, count_images(set, here), " on this host", e);
+    for (size_t i = 0; i < c->session->links.n; i++) {
+        struct link *link = &c->session->links.link[i];
+        struct links_count count;
+        char where[300];
+
+        if (ready_count_part(link, &count, e) < 0)
+            return -1;
+        snprintf(where, sizeof(where), " on host %s", link->host);
+        if (count.under_dmtcp != count_images(set, link->name))
+            return differs(count.under_dmtcp, count_images(set, link->name), where, e);
+        total += count.under_dmtcp;
+    }
+    return total == set->n ? 0 : differs(total, set->n, " on its hosts", e);
+}
+
 /* One image for each live process, or it is not the job. */
 static int check_set(struct capture *c, struct err *e)
 {
     auto_processes struct processes live = {0};
+    struct images *set = &c->record.images;
 
     if (session_reap(c->session))
         return err_set(e, ERR_GONE, "the job ended while it was being saved");
-    if (session_processes(c->session, &live, e) < 0 ||
-        images_list(c->session->images_fd, &c->record.images, e) < 0)
+    if (session_own_processes(c->session, &live, e) < 0 ||
+        images_list(c->session->images_fd, set, e) < 0)
         return -1;
-    if (live.n != c->record.images.n)
-        return err_set(e, ERR_REFUSED,
-                       "the job has %zu processes, but DMTCP has written %zu images: "
-                       "one has ended meanwhile, or is not under DMTCP",
-                       live.n, c->record.images.n);
-    c->stats.processes = live.n;
-    for (size_t i = 0; i < live.n; i++) {
-        /* DMTCP has one of its own in each process. */
-        c->stats.threads += live.process[i].threads - (live.process[i].threads > 1);
-        c->stats.bytes += c->record.images.image[i].size_bytes;
+    if (c->session->links.n > 0) {
+        if (check_hosts(c, live.n, e) < 0)
+            return -1;
+    } else if (live.n != set->n) {
+        return differs(live.n, set->n, "", e);
     }
+    c->stats.processes = set->n;
+    /* DMTCP has one of its own in each process. Those elsewhere are taken to have one
+     * besides. */
+    c->stats.threads = set->n - live.n;
+    for (size_t i = 0; i < live.n; i++)
+        c->stats.threads += live.process[i].threads - (live.process[i].threads > 1);
+    for (size_t i = 0; i < set->n; i++)
+        c->stats.bytes += set->image[i].size_bytes;
     return 0;
 }
 
@@ -375,5 +463,6 @@ void capture_end(struct capture *c)
     scope_close(&c->epoll);
     scope_close(&c->timer);
     record_free(&c->record);
+    command_list_free(&c->workers);
     free(c);
 }

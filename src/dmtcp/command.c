@@ -95,6 +95,8 @@ static int parse_worker(const char *line, size_t size, struct command_worker *w)
     if (!pids || sscanf(pids, "[%9d:%9d%c", &w->virtual_pid, &w->pid, &end) != 3 ||
         end != ']' || w->virtual_pid <= 0 || w->pid <= 0)
         return -1;
+    host += 2;
+    snprintf(w->host, sizeof(w->host), "%.*s", (int)(unique - host), host);
     unique += 2;
     length = state - unique;
     if (length == 0 || length >= sizeof(w->unique) ||

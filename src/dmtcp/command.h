@@ -21,6 +21,7 @@ struct command_worker {
     pid_t virtual_pid; /* as the job sees it */
     pid_t pid;         /* as its host does */
     char unique[64];   /* the id that the name of its image has too */
+    char host[256];    /* as it calls itself */
 };
 
 struct command_list {

@@ -27,6 +27,7 @@ struct image {
     char file[32];           /* in the generation */
     char name[NAME_MAX + 1]; /* as DMTCP calls it once it is complete: X.dmtcp */
     char unique[64];         /* which process it is of */
+    char host[256];          /* where that ran; "" in a job of one host */
     uint64_t size_bytes;
     struct image_saved *saved; /* owned */
     size_t n_saved;

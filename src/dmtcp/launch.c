@@ -15,6 +15,23 @@ enum { REPORT_FD = 3 };
  * Engine sends to warn a job. */
 static const char checkpoint_signal[] = "16";
 
+/* Ours first: it replaces functions of DMTCP's own libraries. */
+static int add_plugins(const struct session *s, const struct launch_how *how,
+                       struct words *argv, struct err *e)
+{
+    const char *others = how->plugins ? how->plugins : "";
+    char own[PATH_MAX] = "";
+
+    if (s->hosts.address[0] && session_find_plugin(own, sizeof(own), e) < 0)
+        return -1;
+    if (!own[0] && !others[0])
+        return 0;
+    return words_add(argv, e, "--with-plugin") < 0
+               ? -1
+               : words_add(argv, e, "%s%s%s", own, own[0] && others[0] ? ":" : "",
+                           others);
+}
+
 int launch_arguments(const struct session *s, const struct launch_how *how,
                      struct words *argv, struct err *e)
 {
@@ -26,8 +43,7 @@ int launch_arguments(const struct session *s, const struct launch_how *how,
         words_add(argv, e, "%s", checkpoint_signal) < 0 ||
         words_add(argv, e, how->gzip ? "--gzip" : "--no-gzip") < 0)
         return -1;
-    if (how->plugins && (words_add(argv, e, "--with-plugin") < 0 ||
-                         words_add(argv, e, "%s", how->plugins) < 0))
+    if (add_plugins(s, how, argv, e) < 0)
         return -1;
     if (words_split(argv, how->arguments, e) < 0)
         return -1;

@@ -67,6 +67,31 @@ struct lister {
     struct err *e;
 };
 
+static int list_below(struct lister *l, pid_t parent);
+
+static bool is_listed(const struct processes *p, pid_t pid)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->process[i].pid == pid)
+            return true;
+    return false;
+}
+
+static int list_tree(struct lister *l, pid_t pid)
+{
+    struct proc_stat st;
+
+    if (is_in(pid, l->ignored, l->n_ignored))
+        return 0;
+    if (proc_stat_read(pid, &st, l->e) < 0)
+        return l->e->kind == ERR_GONE ? 0 : -1;
+    if (st.state == 'Z' || st.state == 'X')
+        return 0;
+    if (!is_listed(l->out, pid) && append(l->out, pid, &st, l->e) < 0)
+        return -1;
+    return list_below(l, pid);
+}
+
 static int list_below(struct lister *l, pid_t parent)
 {
     struct proc_pids children = {0};
@@ -74,22 +99,8 @@ static int list_below(struct lister *l, pid_t parent)
 
     if (proc_children(parent, &children, l->e) < 0)
         return l->e->kind == ERR_GONE ? 0 : -1;
-    for (size_t i = 0; i < children.n && rc == 0; i++) {
-        pid_t pid = children.pid[i];
-        struct proc_stat st;
-
-        if (is_in(pid, l->ignored, l->n_ignored))
-            continue;
-        if (proc_stat_read(pid, &st, l->e) < 0) {
-            rc = l->e->kind == ERR_GONE ? 0 : -1;
-            continue;
-        }
-        if (st.state == 'Z' || st.state == 'X')
-            continue;
-        rc = append(l->out, pid, &st, l->e);
-        if (rc == 0)
-            rc = list_below(l, pid);
-    }
+    for (size_t i = 0; i < children.n && rc == 0; i++)
+        rc = list_tree(l, children.pid[i]);
     proc_pids_free(&children);
     return rc;
 }
@@ -106,6 +117,41 @@ int processes_list(const pid_t *ignored, size_t n_ignored, struct processes *out
     *out = found;
     found = (struct processes){0};
     return 0;
+}
+
+int processes_add_tree(pid_t pid, struct processes *all, struct err *e)
+{
+    struct lister l = {NULL, 0, all, e};
+
+    if (list_tree(&l, pid) < 0)
+        return -1;
+    err_clear(e);
+    return 0;
+}
+
+static bool is_outside(pid_t pid)
+{
+    static const char mark[] = PROCESSES_OUTSIDE "=1";
+    auto_free char *environment = NULL;
+    struct err ignored = {0};
+    size_t size = 0;
+
+    if (proc_file(pid, "environ", &environment, &size, &ignored) < 0)
+        return false;
+    for (size_t at = 0; at < size; at += strlen(environment + at) + 1)
+        if (strcmp(environment + at, mark) == 0)
+            return true;
+    return false;
+}
+
+void processes_drop_outside(struct processes *p)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < p->n; i++)
+        if (!is_outside(p->process[i].pid))
+            p->process[kept++] = p->process[i];
+    p->n = kept;
 }
 
 /* ---- sizes ---- */

@@ -12,6 +12,9 @@
 
 struct err;
 
+/* Set to 1 in the environment of processes that are no part of the job. */
+#define PROCESSES_OUTSIDE "QCKPT_DMTCP_OUTSIDE"
+
 struct process {
     pid_t pid;
     unsigned threads;
@@ -31,6 +34,13 @@ struct processes {
  * and threads. Those that end meanwhile are left out. */
 int processes_list(const pid_t *ignored, size_t n_ignored, struct processes *out,
                    struct err *e);
+
+/* Adds a process and all below it, those left out that are there. */
+int processes_add_tree(pid_t pid, struct processes *all, struct err *e);
+
+/* Leaves out those that DMTCP's ssh has made outside of the job, marked by a variable
+ * (plugin/hosts.c): a restart makes them anew. */
+void processes_drop_outside(struct processes *p);
 
 /* Adds under_dmtcp, image_bytes and file_limit_bytes. Not while the job stands still:
  * it reads a lot of /proc. */

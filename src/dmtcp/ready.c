@@ -13,7 +13,7 @@
 
 /* Between execve and the loading of libraries a process looks as if it were not under
  * DMTCP; none does for so long. */
-enum { PATIENCE_MS = 1500, LOOK_MS = 50, LOOKS_MAX = 200 };
+enum { PATIENCE_MS = 1500, LOOK_MS = 50, LOOKS_MAX = 200, COUNT_TIMEOUT_S = 20 };
 
 /* DMTCP would wait for it. */
 static bool hinders(const struct process *p)
@@ -53,7 +53,7 @@ static int refuse(const struct process *p, struct err *e)
 static int list(const struct session *s, struct processes *all, struct err *e)
 {
     processes_free(all);
-    return session_processes(s, all, e) < 0 ? -1 : processes_measure(all, e);
+    return session_own_processes(s, all, e) < 0 ? -1 : processes_measure(all, e);
 }
 
 /* Nothing hinders DMTCP for longer than a moment. */
@@ -119,16 +119,24 @@ int ready_wait_running(struct session *s, unsigned timeout_s, struct err *e)
                    timeout_s, status.peers);
 }
 
+/* On another host there may be a process with the same pid. */
+static bool is_here(const struct session *s, const struct command_worker *w)
+{
+    for (size_t i = 0; i < s->links.n; i++)
+        if (strcmp(w->host, s->links.link[i].name) == 0)
+            return false;
+    return true;
+}
+
 static int find_root(const struct session *s, struct ready *ready, struct err *e)
 {
-    auto_command_list struct command_list workers = {0};
-
-    if (command_list(&s->in, door_port(s->door), &workers, e) < 0)
+    if (command_list(&s->in, door_port(s->door), &ready->workers, e) < 0)
         return -1;
-    for (size_t i = 0; i < workers.n; i++)
-        if (workers.worker[i].pid == s->root)
+    for (size_t i = 0; i < ready->workers.n; i++)
+        if (ready->workers.worker[i].pid == s->root &&
+            is_here(s, &ready->workers.worker[i]))
             return str_format(ready->root, sizeof(ready->root), e, "%s",
-                              workers.worker[i].unique);
+                              ready->workers.worker[i].unique);
     return err_set(e, ERR_REFUSED, "the job's first process, %d, is not under DMTCP",
                    s->root);
 }
@@ -151,14 +159,47 @@ static int check_room(const struct session *s, const struct processes *all,
     return room_prove(s->images_fd, ready->image_bytes, e);
 }
 
+/* What runs on the other hosts of the job. */
+static int check_parts(struct session *s, struct ready *ready, struct err *e)
+{
+    const char *broken = links_broken(&s->links);
+
+    if (broken)
+        return err_set(e, ERR_REFUSED, "the connection to host %s of the job is broken",
+                       broken);
+    for (size_t i = 0; i < s->links.n; i++) {
+        struct links_count count;
+
+        if (ready_count_part(&s->links.link[i], &count, e) < 0)
+            return -1;
+        ready->image_bytes += count.image_bytes;
+    }
+    return 0;
+}
+
+int ready_count_part(struct link *link, struct links_count *count, struct err *e)
+{
+    if (links_count(link, COUNT_TIMEOUT_S, count, e) < 0)
+        return -1;
+    if (count->foreign > 0)
+        return err_set(e, ERR_REFUSED,
+                       "process %s on host %s is not under DMTCP: a statically linked "
+                       "or Go program, or one with other privileges, cannot be saved "
+                       "by it",
+                       count->foreign_name, link->host);
+    return 0;
+}
+
 int ready_for_checkpoint(struct session *s, unsigned timeout_s, struct ready *ready,
                          struct err *e)
 {
     auto_processes struct processes all = {0};
 
     *ready = (struct ready){0};
-    if (check_processes(s, &all, e) < 0 || ready_wait_running(s, timeout_s, e) < 0 ||
-        find_root(s, ready, e) < 0)
-        return -1;
-    return check_room(s, &all, ready, e);
+    if (check_processes(s, &all, e) == 0 && ready_wait_running(s, timeout_s, e) == 0 &&
+        find_root(s, ready, e) == 0 && check_parts(s, ready, e) == 0 &&
+        check_room(s, &all, ready, e) == 0)
+        return 0;
+    command_list_free(&ready->workers);
+    return -1;
 }

@@ -6,15 +6,20 @@
 #ifndef DMTCP_READY_H
 #define DMTCP_READY_H
 
+#include "dmtcp/command.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 struct err;
+struct link;
+struct links_count;
 struct session;
 
 struct ready {
-    char root[64];        /* the id of the job's root process, see struct image */
-    uint64_t image_bytes; /* what the images may take, at most */
+    char root[64]; /* the id of the job's root process, see struct image */
+    struct command_list workers; /* all processes; owned by the caller */
+    uint64_t image_bytes;        /* what the images may take, at most */
 };
 
 /*
@@ -24,6 +29,9 @@ struct ready {
  */
 int ready_for_checkpoint(struct session *s, unsigned timeout_s, struct ready *ready,
                          struct err *e);
+
+/* Counts the processes on another host of the job; the same ERR_REFUSED. */
+int ready_count_part(struct link *link, struct links_count *count, struct err *e);
 
 /* Waits, at most timeout_s, until every process of the job runs. */
 int ready_wait_running(struct session *s, unsigned timeout_s, struct err *e);

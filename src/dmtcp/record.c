@@ -110,9 +110,9 @@ static json_t *images_json(const struct images *set, struct err *e)
 
     for (size_t i = 0; i < set->n; i++) {
         const struct image *image = &set->image[i];
-        json_t *one =
-            json_pack("{s:s, s:s, s:s, s:o}", "file", image->file, "name", image->name,
-                      "process", image->unique, "saved", saved_json(image));
+        json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:o}", "file", image->file,
+                                "name", image->name, "process", image->unique, "host",
+                                image->host, "saved", saved_json(image));
 
         if (json_array_append_new(list, one) < 0) {
             err_set(e, ERR_FAILED, "%s: the name of %s is not UTF-8", RECORD,
@@ -302,7 +302,8 @@ static int read_image(const json_t *o, struct image *image, struct err *e)
 {
     if (read_name(o, "file", image->file, sizeof(image->file), e) < 0 ||
         read_name(o, "name", image->name, sizeof(image->name), e) < 0 ||
-        read_text(o, "process", image->unique, sizeof(image->unique), e) < 0)
+        read_text(o, "process", image->unique, sizeof(image->unique), e) < 0 ||
+        read_text(o, "host", image->host, sizeof(image->host), e) < 0)
         return -1;
     return is_image_name(image->name) ? read_saved(o, image, e) : wrong("name", e);
 }

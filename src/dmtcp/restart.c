@@ -35,6 +35,8 @@ struct restart {
     const struct restart_how *how;
     struct record record;
     char images[PATH_MAX]; /* with the names that dmtcp_restart wants */
+    size_t
+        *place; /* of each image: 0 is here, N is session->hosts.other[N - 1]; owned */
 };
 
 /* ---- before anything is started ---- */
@@ -152,6 +154,73 @@ static void remove_saved(struct restart *r)
         io_remove_tree(AT_FDCWD, workdir, &ignored);
 }
 
+/* ---- the hosts ---- */
+
+/* The number of the image's host among those of the images, of which the root's is the
+ * first. */
+static size_t host_number(const struct images *set, size_t root, size_t image)
+{
+    size_t number = 0;
+
+    if (strcmp(set->image[image].host, set->image[root].host) == 0)
+        return 0;
+    for (size_t i = 0; i <= image; i++) {
+        bool is_new = strcmp(set->image[i].host, set->image[root].host) != 0;
+
+        for (size_t k = 0; k < i && is_new; k++)
+            is_new = strcmp(set->image[i].host, set->image[k].host) != 0;
+        number += is_new;
+        if (strcmp(set->image[i].host, set->image[image].host) == 0)
+            break;
+    }
+    return number;
+}
+
+/* What was together on a host stays together: what the root was with comes here, the
+ * others to one of this run's other hosts each, as far as there are so many. */
+static int choose_places(struct restart *r, struct err *e)
+{
+    const struct images *set = &r->record.images;
+    size_t others = r->session->hosts.n, root = 0;
+
+    r->place = calloc(set->n, sizeof(*r->place));
+    if (!r->place)
+        return err_sys(e, "places of images");
+    while (root < set->n && strcmp(set->image[root].unique, r->record.root) != 0)
+        root++;
+    for (size_t i = 0; i < set->n; i++) {
+        size_t number = host_number(set, root, i);
+
+        r->place[i] = number == 0 || others == 0 ? 0 : 1 + (number - 1) % others;
+    }
+    return 0;
+}
+
+static bool is_used(const struct restart *r, size_t place)
+{
+    for (size_t i = 0; i < r->record.images.n; i++)
+        if (r->place[i] == place)
+            return true;
+    return false;
+}
+
+/* Whether one of the parts on the other hosts cannot come any more. */
+static int check_parts(struct restart *r, struct err *e)
+{
+    const char *broken = links_broken(&r->session->links);
+    const struct link *ended = links_ended_command(&r->session->links);
+
+    if (broken)
+        return err_set(e, ERR_FAILED, "the connection to host %s of the job is broken",
+                       broken);
+    if (ended)
+        return err_set(e, ERR_FAILED,
+                       "dmtcp_restart has failed on host %s; it may say why in the "
+                       "job's standard error",
+                       ended->host);
+    return 0;
+}
+
 /* ---- the processes ---- */
 
 static int fail_with_words(struct restart *r, const char *what, struct err *e)
@@ -170,20 +239,32 @@ static int place(void *arg, struct err *e)
     return local_place(&r->session->local, r->how->tmpdir, e);
 }
 
-static int start(struct restart *r, struct err *e)
+/* The arguments of the dmtcp_restart of one place. Empty: it has no images. */
+static int restart_arguments(const struct restart *r, size_t place, struct words *argv,
+                             struct err *e)
+{
+    const struct images *set = &r->record.images;
+
+    if (words_add(argv, e, "%s", r->session->in.restart) < 0 ||
+        session_arguments(r->session, argv, e) < 0)
+        return -1;
+    for (size_t i = 0; i < set->n; i++)
+        if (r->place[i] == place &&
+            words_add(argv, e, "%s/%s", r->images, set->image[i].name) < 0)
+            return -1;
+    return 0;
+}
+
+static int start_here(struct restart *r, struct err *e)
 {
     auto_words struct words argv = {0}, envp = {0};
     struct session *s = r->session;
     struct start_how how = {.path = s->in.restart,
                             .stdio = {s->stdio[0], s->stdio[1], s->stdio[2]}};
 
-    if (words_add(&argv, e, "%s", s->in.restart) < 0 ||
-        session_arguments(s, &argv, e) < 0 ||
+    if (restart_arguments(r, 0, &argv, e) < 0 ||
         session_environment(s, environ, &envp, e) < 0)
         return -1;
-    for (size_t i = 0; i < r->record.images.n; i++)
-        if (words_add(&argv, e, "%s/%s", r->images, r->record.images.image[i].name) < 0)
-            return -1;
     if (local_needs_place(&s->local, r->how->tmpdir)) {
         how.prepare = place;
         how.arg = r;
@@ -195,6 +276,31 @@ static int start(struct restart *r, struct err *e)
     return start_program(&how, &s->root, NULL, e);
 }
 
+static int start_elsewhere(struct restart *r, struct err *e)
+{
+    size_t n = r->session->hosts.n;
+    auto_free struct words *argv = calloc(n + 1, sizeof(*argv));
+    auto_free char *const **commands = calloc(n + 1, sizeof(*commands));
+    int rc = argv && commands ? 0 : err_sys(e, "commands for the job's hosts");
+
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (!is_used(r, i + 1))
+            continue;
+        rc = restart_arguments(r, i + 1, &argv[i], e);
+        commands[i] = argv[i].word;
+    }
+    if (rc == 0)
+        rc = session_link(r->session, commands, e);
+    for (size_t i = 0; argv && i < n; i++)
+        words_free(&argv[i]);
+    return rc;
+}
+
+static int start(struct restart *r, struct err *e)
+{
+    return choose_places(r, e) < 0 || start_elsewhere(r, e) < 0 ? -1 : start_here(r, e);
+}
+
 static uint64_t now_ms(void)
 {
     struct timespec t;
@@ -204,7 +310,7 @@ static uint64_t now_ms(void)
 }
 
 /* Grows while memory is restored, and changes when a process is made. */
-static uint64_t progress_of(const struct session *s)
+static uint64_t progress_of(struct session *s)
 {
     auto_processes struct processes all = {0};
     struct err ignored = {0};
@@ -219,6 +325,12 @@ static uint64_t progress_of(const struct session *s)
         if (proc_file(all.process[i].pid, "statm", &text, NULL, &ignored) == 0 &&
             sscanf(text, "%llu %llu", &size, &resident) == 2)
             sum += 1 + size + resident;
+    }
+    for (size_t i = 0; i < s->links.n; i++) {
+        struct links_count count;
+
+        if (links_count(&s->links.link[i], 1, &count, &ignored) == 0)
+            sum += count.under_dmtcp + count.image_bytes;
     }
     return sum;
 }
@@ -240,6 +352,8 @@ static int wait_restored(struct restart *r, struct err *e)
             return err_set(e, ERR_FAILED, "DMTCP's coordinator has ended: %s", s->why);
         if (session_reap(s))
             return fail_with_words(r, "dmtcp_restart failed", e);
+        if (check_parts(r, e) < 0)
+            return -1;
         if (now != progress)
             since_ms = now_ms();
         progress = now;
@@ -254,9 +368,11 @@ static bool one_is_missing(const struct restart *r)
 {
     auto_processes struct processes live = {0};
     struct err ignored = {0};
+    size_t expected = 0;
 
-    return session_processes(r->session, &live, &ignored) == 0 &&
-           live.n < r->record.images.n;
+    for (size_t i = 0; i < r->record.images.n; i++)
+        expected += r->place[i] == 0;
+    return session_own_processes(r->session, &live, &ignored) == 0 && live.n < expected;
 }
 
 static int wait_running(struct restart *r, struct err *e)
@@ -365,6 +481,19 @@ static int run(struct restart *r, struct err *e)
     return follow(r, e);
 }
 
+int restart_is_across_hosts(int dirfd, bool *is, struct err *e)
+{
+    auto_record struct record record = {0};
+    const struct images *set = &record.images;
+
+    if (record_read(dirfd, &record, e) < 0)
+        return -1;
+    *is = false;
+    for (size_t i = 1; i < set->n; i++)
+        *is = *is || strcmp(set->image[i].host, set->image[0].host) != 0;
+    return 0;
+}
+
 int restart_job(struct session *s, const struct restart_how *how, bool *gzip,
                 struct err *e)
 {
@@ -379,6 +508,7 @@ int restart_job(struct session *s, const struct restart_how *how, bool *gzip,
     if (r.images[0])
         io_remove_tree(AT_FDCWD, r.images, &ignored);
     record_free(&r.record);
+    free(r.place);
     session_tell(s);
     return rc;
 }

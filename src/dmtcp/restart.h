@@ -23,6 +23,9 @@ struct restart_how {
     void *arg;
 };
 
+/* Whether the job had processes on several hosts. */
+int restart_is_across_hosts(int dirfd, bool *is, struct err *e);
+
 /* s->root is the job's root process then; *gzip is whether its images are compressed.
  * On failure nothing of the job is left. */
 int restart_job(struct session *s, const struct restart_how *how, bool *gzip,

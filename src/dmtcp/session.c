@@ -18,7 +18,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DOOR_TIMEOUT_S = 20, KILL_TRIES = 5000 /* of a millisecond */ };
+enum {
+    DOOR_TIMEOUT_S = 20,
+    LINK_TIMEOUT_S = 60,
+    KILL_TRIES = 5000 /* of a millisecond */
+};
 enum { LAST_WORDS = 32 << 10, WORDS_MAX = 500 };
 
 /* ---- opening ---- */
@@ -31,8 +35,9 @@ static int remember_children(struct session *s, struct err *e)
         proc_pids_free(&children);
         return -1;
     }
-    /* Room for the door and a helper, see session_processes. */
-    s->ignored = realloc(children.pid, (children.n + 2) * sizeof(*s->ignored));
+    /* Room for the door, a helper, the heart and each ssh, see not_the_jobs. */
+    s->ignored =
+        realloc(children.pid, (children.n + s->hosts.n + 3) * sizeof(*s->ignored));
     if (!s->ignored) {
         proc_pids_free(&children);
         return err_sys(e, "list of children");
@@ -71,34 +76,87 @@ static int make_directories(struct session *s, const char *workdir, struct err *
     return 0;
 }
 
-static int open_all(struct session *s, const char *workdir, const char *prefix,
-                    const int stdio[3], struct err *e)
+static int open_all(struct session *s, const struct session_how *how, struct err *e)
 {
-    struct door_how how = {.workdir = workdir, .timeout_s = DOOR_TIMEOUT_S};
+    static const char *const none[] = {NULL};
+    struct door_how door = {.workdir = how->workdir, .timeout_s = DOOR_TIMEOUT_S};
 
-    if (install_find(prefix, &s->in, e) < 0 || remember_children(s, e) < 0 ||
-        remember_stdio(s, stdio, e) < 0 || make_directories(s, workdir, e) < 0)
+    if (install_find(how->prefix, &s->in, e) < 0 ||
+        (how->hosts_file && hosts_read(how->hosts_file, &s->hosts, e) < 0) ||
+        (how->across_hosts && !how->hosts_file && hosts_alone(&s->hosts, e) < 0) ||
+        remember_children(s, e) < 0 || remember_stdio(s, how->stdio, e) < 0 ||
+        make_directories(s, how->workdir, e) < 0)
         return -1;
-    how.coordinator = s->in.coordinator;
-    how.tmpdir = s->tmpdir;
-    s->door = door_open(&how, e);
+    door.coordinator = s->in.coordinator;
+    door.tmpdir = s->tmpdir;
+    if (s->hosts.address[0])
+        door.hosts = s->hosts.other ? (const char *const *)s->hosts.other : none;
+    s->door = door_open(&door, e);
     return s->door ? 0 : -1;
 }
 
-int session_open(struct session *s, const char *workdir, const char *prefix,
-                 const int stdio[3], struct err *e)
+int session_open(struct session *s, const struct session_how *how, struct err *e)
 {
     *s = (struct session){.images_fd = -1, .stdio = {-1, -1, -1}};
-    if (open_all(s, workdir, prefix, stdio, e) == 0)
+    if (open_all(s, how, e) == 0)
         return 0;
     session_close(s);
     return -1;
+}
+
+int session_find_self(char *out, size_t size, struct err *e)
+{
+    ssize_t n = readlink("/proc/self/exe", out, size);
+
+    if (n < 0 || (size_t)n >= size)
+        return err_sys(e, "find this program");
+    out[n] = '\0';
+    return 0;
+}
+
+int session_find_plugin(char *out, size_t size, struct err *e)
+{
+    static const char name[] = "dmtcp-hosts.so";
+    char self[PATH_MAX], *slash;
+
+    if (session_find_self(self, sizeof(self), e) < 0)
+        return -1;
+    /* Beside bin/, wherever that is, unless it was configured to be elsewhere. */
+    slash = strrchr(self, '/');
+    if (str_format(out, size, e, "%.*s%s" QCKPT_LIBEXECDIR "/qckpt/%s",
+                   QCKPT_LIBEXECDIR[0] == '/' ? 0 : (int)(slash - self), self,
+                   QCKPT_LIBEXECDIR[0] == '/' ? "" : "/../", name) < 0)
+        return -1;
+    if (access(out, R_OK) < 0)
+        return err_set(e, ERR_REFUSED,
+                       "the job runs on several hosts, for which %s is needed: %s", out,
+                       strerror(errno));
+    return 0;
+}
+
+int session_link(struct session *s, char *const *const *commands, struct err *e)
+{
+    char self[PATH_MAX];
+    const struct links_how how = {.hosts = (const char *const *)s->hosts.other,
+                                  .self = self,
+                                  .workdir = s->workdir,
+                                  .tmpdir = s->tmpdir,
+                                  .commands = commands,
+                                  .timeout_s = LINK_TIMEOUT_S};
+
+    if (s->hosts.n == 0)
+        return 0;
+    return session_find_self(self, sizeof(self), e) < 0
+               ? -1
+               : links_open(&how, &s->links, e);
 }
 
 void session_close(struct session *s)
 {
     struct err left = {0};
 
+    links_close(&s->links);
+    hosts_free(&s->hosts);
     door_close(s->door);
     s->door = NULL;
     if (s->tmpdir[0] && io_remove_tree(AT_FDCWD, s->tmpdir, &left) < 0)
@@ -119,7 +177,9 @@ void session_close(struct session *s)
 
 int session_arguments(const struct session *s, struct words *argv, struct err *e)
 {
-    char *const start[] = {"-j", "-h", "127.0.0.1", "-p", NULL};
+    /* DMTCP tells it to what ssh starts elsewhere. */
+    const char *address = s->hosts.address[0] ? s->hosts.address : "127.0.0.1";
+    char *const start[] = {"-j", "-h", (char *)address, "-p", NULL};
 
     if (words_add_all(argv, start, e) < 0 ||
         words_add(argv, e, "%d", door_port(s->door)) < 0 ||
@@ -149,6 +209,9 @@ int session_environment(const struct session *s, char *const *envp, struct words
     /* Warnings, but no notes; not onto the job's standard error. */
     if (words_add(out, e, "DMTCP_QUIET=1") < 0 ||
         words_add(out, e, "JALIB_STDERR_PATH=%s", s->log) < 0)
+        return -1;
+    /* From there DMTCP takes it for what ssh starts, but not from --tmpdir. */
+    if (s->hosts.address[0] && words_add(out, e, "DMTCP_TMPDIR=%s", s->tmpdir) < 0)
         return -1;
     return words_add(out, e, "DMTCP_FAIL_RC=%d", SESSION_FAIL_STATUS);
 }
@@ -200,12 +263,25 @@ static size_t not_the_jobs(const struct session *s)
         s->ignored[n++] = door_pid(s->door);
     if (s->helper > 0)
         s->ignored[n++] = s->helper;
+    if (s->links.heart > 0)
+        s->ignored[n++] = s->links.heart;
+    for (size_t i = 0; i < s->links.n; i++)
+        s->ignored[n++] = s->links.link[i].ssh;
     return n;
 }
 
 int session_processes(const struct session *s, struct processes *out, struct err *e)
 {
     return processes_list(s->ignored, not_the_jobs(s), out, e);
+}
+
+int session_own_processes(const struct session *s, struct processes *out, struct err *e)
+{
+    if (session_processes(s, out, e) < 0)
+        return -1;
+    if (s->hosts.address[0])
+        processes_drop_outside(out);
+    return 0;
 }
 
 static bool is_ignored(const struct session *s, pid_t pid)
@@ -254,6 +330,7 @@ bool session_has_failed(const struct session *s)
 
 void session_kill(struct session *s)
 {
+    links_kill(&s->links);
     for (int i = 0; i < KILL_TRIES; i++) {
         auto_processes struct processes left = {0};
         struct err ignored = {0};

@@ -11,7 +11,9 @@
 #define DMTCP_SESSION_H
 
 #include "dmtcp/door.h"
+#include "dmtcp/hosts.h"
 #include "dmtcp/install.h"
+#include "dmtcp/links.h"
 #include "dmtcp/local.h"
 #include "dmtcp/processes.h"
 #include "dmtcp/words.h"
@@ -31,9 +33,11 @@ struct session {
     char workdir[PATH_MAX], images[PATH_MAX], log[PATH_MAX], tmpdir[PATH_MAX];
     int images_fd;
     struct local local;
-    int stdio[3];   /* copies of what the run was given */
-    pid_t root;     /* the job's root process; 0: none yet */
-    bool has_ended; /* the root; `status` is how, as wait(2) gives it */
+    struct hosts hosts; /* n is 0 for a job on this host only */
+    struct links links; /* to those hosts */
+    int stdio[3];       /* copies of what the run was given */
+    pid_t root;         /* the job's root process; 0: none yet */
+    bool has_ended;     /* the root; `status` is how, as wait(2) gives it */
     int status;
     pid_t *ignored; /* children that the caller had before; owned */
     size_t n_ignored;
@@ -43,15 +47,31 @@ struct session {
     char stranger[DOOR_TEXT_SIZE]; /* to be logged; "" for none */
 };
 
-/* Makes the directories and opens the door. `prefix` may be NULL. On failure nothing is
- * left. */
-int session_open(struct session *s, const char *workdir, const char *prefix,
-                 const int stdio[3], struct err *e);
+/* What a run is given; nothing is kept. */
+struct session_how {
+    const char *workdir;
+    const char *prefix;     /* NULL: where it is found */
+    const char *hosts_file; /* PE_HOSTFILE, or NULL */
+    bool across_hosts;      /* the job was so, though it has but this one now */
+    int stdio[3];
+};
+
+/* Makes the directories and opens the door. On failure nothing is left. */
+int session_open(struct session *s, const struct session_how *how, struct err *e);
+
+/* Connects to the other hosts, where `commands` are executed as links_open has it. */
+int session_link(struct session *s, char *const *const *commands, struct err *e);
+
+/* The plugin for jobs of several hosts. ERR_REFUSED: it is not installed. */
+int session_find_plugin(char *out, size_t size, struct err *e);
+
+/* This program, by which others start it once more. */
+int session_find_self(char *out, size_t size, struct err *e);
 
 /* Closes the door and removes the node-local directory. The job has ended. */
 void session_close(struct session *s);
 
-/* "-j -h 127.0.0.1 -p PORT --ckptdir D --tmpdir T": what dmtcp_launch and dmtcp_restart
+/* "-j -h ADDRESS -p PORT --ckptdir D --tmpdir T": what dmtcp_launch and dmtcp_restart
  * both take. */
 int session_arguments(const struct session *s, struct words *argv, struct err *e);
 
@@ -71,8 +91,10 @@ void session_release_foreign(struct session *s);
 /* Logs what session_hear has kept. Not while the job stands still. */
 void session_tell(struct session *s);
 
-/* The job's live processes. */
+/* The job's live processes on this host; and those of them that are to be saved. */
 int session_processes(const struct session *s, struct processes *out, struct err *e);
+int session_own_processes(const struct session *s, struct processes *out,
+                          struct err *e);
 
 /* Collects the job's children that have ended. Whether `root` is or was one of them. */
 bool session_reap(struct session *s);

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "dmtcp/launch.h"
+#include "dmtcp/part.h"
 #include "engine/engine_dmtcp.h"
 #include "engine/engine_native.h"
 
@@ -45,6 +46,7 @@ const struct engine *engine_find(const char *name, struct err *e)
 void engine_become_job(int argc, char **argv)
 {
     launch_as_told(argc, argv);
+    part_as_told(argc, argv);
 }
 
 /* ---- the choice ---- */

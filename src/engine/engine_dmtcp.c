@@ -57,32 +57,36 @@ static const char *prefix_of(const struct engine_options *options)
 static int dmtcp_probe(const struct engine_options *options, struct err *e)
 {
     struct install found;
+    char plugin[PATH_MAX];
 
     if (options && options->hosts_refused)
         return err_set(e, ERR_REFUSED, "%s", options->hosts_refused);
+    if (options && options->hosts_file &&
+        session_find_plugin(plugin, sizeof(plugin), e) < 0)
+        return -1;
     return install_find(prefix_of(options), &found, e);
 }
 
 /* ---- starting ---- */
 
-/* This program, by which dmtcp_launch starts the job. */
-static int find_self(char *out, size_t size, struct err *e)
+static const char *hosts_file_of(const struct engine_options *options)
 {
-    ssize_t n = readlink("/proc/self/exe", out, size);
-
-    if (n < 0 || (size_t)n >= size)
-        return err_sys(e, "find this program");
-    out[n] = '\0';
-    return 0;
+    return options ? options->hosts_file : NULL;
 }
 
 static int prepare(struct engine_job *j, const struct engine_launch *how,
                    char self[PATH_MAX], struct err *e)
 {
-    if (session_open(&j->session, how->workdir, prefix_of(how->options), how->stdio,
-                     e) == 0 &&
+    const struct session_how session = {
+        .workdir = how->workdir,
+        .prefix = prefix_of(how->options),
+        .hosts_file = hosts_file_of(how->options),
+        .stdio = {how->stdio[0], how->stdio[1], how->stdio[2]}};
+
+    if (session_open(&j->session, &session, e) == 0 &&
         local_note(&j->session.local, how->tmpdir, how->job_script, e) == 0 &&
-        find_self(self, PATH_MAX, e) == 0)
+        session_find_self(self, PATH_MAX, e) == 0 &&
+        session_link(&j->session, NULL, e) == 0)
         return 0;
     /* ERR_SYS is for a program that cannot be executed: such a job has ended. What
      * DMTCP lacks is no fault of the program. */
@@ -120,13 +124,28 @@ static struct engine_job *dmtcp_launch(const struct engine_launch *how, struct e
 
     if (!j)
         return NULL;
-    j->gzip = how->compress == ENGINE_COMPRESS_GZIP;
+    /* What is started elsewhere by ssh does not know: see plugin/hosts.c. */
+    j->gzip = how->compress == ENGINE_COMPRESS_GZIP && !hosts_file_of(how->options);
     if (launch(j, how, e) == 0)
         return j;
     if (j->session.door)
         session_kill(&j->session);
     dmtcp_close(j);
     return NULL;
+}
+
+static int open_restart(struct engine_job *j, int dirfd,
+                        const struct engine_restart *how, struct err *e)
+{
+    struct session_how session = {
+        .workdir = how->workdir,
+        .prefix = prefix_of(how->options),
+        .hosts_file = hosts_file_of(how->options),
+        .stdio = {how->stdio[0], how->stdio[1], how->stdio[2]}};
+
+    return restart_is_across_hosts(dirfd, &session.across_hosts, e) < 0
+               ? -1
+               : session_open(&j->session, &session, e);
 }
 
 static struct engine_job *dmtcp_restart(int dirfd, const struct engine_restart *how,
@@ -140,8 +159,7 @@ static struct engine_job *dmtcp_restart(int dirfd, const struct engine_restart *
 
     if (!j)
         return NULL;
-    if (session_open(&j->session, how->workdir, prefix_of(how->options), how->stdio,
-                     e) < 0) {
+    if (open_restart(j, dirfd, how, e) < 0) {
         free(j);
         return NULL;
     }

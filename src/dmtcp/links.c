@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "dmtcp/links.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/start.h"
+#include "dmtcp/part.h"
+#include "dmtcp/words.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BEAT_S = 10, KILL_S = 10, CLOSE_S = 10 };
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * UINT64_C(1000) + t.tv_nsec / 1000000;
+}
+
+/* ---- what it says ---- */
+
+static void link_ends(struct link *link)
+{
+    scope_close(&link->fd);
+    link->fd = -1;
+}
+
+/* A line in `out`; 0: none by the deadline (0: do not wait). -1: there will be none any
+ * more, and what was begun is in `out`. */
+static int read_line(struct link *link, uint64_t deadline_ms, char *out, size_t size)
+{
+    for (;;) {
+        struct pollfd p = {.fd = link->fd, .events = POLLIN};
+        char *end = memchr(link->line, '\n', link->used);
+        uint64_t now = now_ms();
+        ssize_t n;
+
+        if (end || link->fd < 0) {
+            size_t length = end ? (size_t)(end - link->line) : link->used;
+
+            snprintf(out, size, "%.*s", (int)length, link->line);
+            link->used -= end ? length + 1 : length;
+            memmove(link->line, end ? end + 1 : link->line, link->used);
+            return end ? 1 : -1;
+        }
+        if (poll(&p, 1, deadline_ms > now ? (int)(deadline_ms - now) : 0) <= 0)
+            return 0;
+        if (link->used == sizeof(link->line)) /* nothing that part.c says */
+            link->used = 0;
+        n = read(link->fd, link->line + link->used, sizeof(link->line) - link->used);
+        if (n > 0)
+            link->used += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            link_ends(link);
+    }
+}
+
+/* The rest of a line that begins with `word`; lines before it are obeyed or passed
+ * over. NULL: it did not come. */
+static const char *await_word(struct link *link, const char *word, unsigned timeout_s,
+                              char *line, size_t size)
+{
+    uint64_t deadline = now_ms() + timeout_s * UINT64_C(1000);
+    size_t length = strlen(word);
+
+    while (read_line(link, deadline, line, size) > 0) {
+        if (strncmp(line, word, length) == 0)
+            return line + length + (line[length] == ' ');
+        link->command_ended = link->command_ended || strncmp(line, "ended ", 6) == 0;
+        if (strncmp(line, "refused ", 8) == 0)
+            return NULL;
+    }
+    return NULL;
+}
+
+static int tell(struct link *link, char what)
+{
+    return link->fd >= 0 && send(link->fd, &what, 1, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+/* ---- opening ---- */
+
+/* As one word of a shell's command line; csh too knows it, but for '!'. */
+static int add_quoted(struct words *command, const char *word, struct err *e)
+{
+    auto_free char *quoted = malloc(4 * strlen(word) + 3);
+    char *to = quoted;
+
+    if (!quoted)
+        return err_sys(e, "command line");
+    *to++ = '\'';
+    for (; *word; word++) {
+        if (*word == '\'' || *word == '!') {
+            to += sprintf(to, "'\\%c'", *word);
+        } else {
+            *to++ = *word;
+        }
+    }
+    *to++ = '\'';
+    *to = '\0';
+    return words_add(command, e, "%s", quoted);
+}
+
+/* What ssh gives to the user's shell there, which puts blanks between the words. */
+static int add_command(const struct links_how *how, char *const *command,
+                       struct words *argv, struct err *e)
+{
+    if (words_add(argv, e, "exec") < 0 || add_quoted(argv, how->self, e) < 0 ||
+        add_quoted(argv, part_word, e) < 0 || add_quoted(argv, how->workdir, e) < 0 ||
+        add_quoted(argv, how->tmpdir, e) < 0)
+        return -1;
+    for (; command && *command; command++)
+        if (add_quoted(argv, *command, e) < 0)
+            return -1;
+    return 0;
+}
+
+/* A cut cable is noticed within the minute that the other end waits. */
+static int start_ssh(const struct links_how *how, struct link *link,
+                     char *const *command, int end, struct err *e)
+{
+    char *const start[] = {"ssh",
+                           "-T",
+                           "-x",
+                           "-oBatchMode=yes",
+                           "-oServerAliveInterval=15",
+                           "-oServerAliveCountMax=3",
+                           (char *)link->host,
+                           NULL};
+    auto_words struct words argv = {0};
+    struct start_how ssh = {.path = "ssh", .stdio = {end, end, STDERR_FILENO}};
+
+    if (words_add_all(&argv, start, e) < 0 || add_command(how, command, &argv, e) < 0)
+        return -1;
+    ssh.argv = argv.word;
+    ssh.envp = environ;
+    sigemptyset(&ssh.mask);
+    sigemptyset(&ssh.ignored);
+    return start_program(&ssh, &link->ssh, NULL, e);
+}
+
+static int link_open(const struct links_how *how, struct link *link,
+                     char *const *command, struct err *e)
+{
+    int ends[2];
+    int rc;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return err_sys(e, "connection to ssh");
+    link->fd = ends[0];
+    rc = start_ssh(how, link, command, ends[1], e);
+    close(ends[1]);
+    return rc;
+}
+
+static int link_ready(struct link *link, unsigned timeout_s, struct err *e)
+{
+    char line[512] = "";
+    const char *name = await_word(link, "ready", timeout_s, line, sizeof(line));
+
+    if (name) {
+        snprintf(link->name, sizeof(link->name), "%s", name);
+        return 0;
+    }
+    if (strncmp(line, "refused ", 8) == 0)
+        return err_set(e, ERR_REFUSED, "host %s of the job: %s", link->host, line + 8);
+    return err_set(e, ERR_REFUSED,
+                   "qckpt cannot be run on host %s of the job: 'ssh %s' must work "
+                   "without a password, and find it under the same path%s%.200s",
+                   link->host, link->host, line[0] ? "; it says: " : "", line);
+}
+
+/* All signals are blocked here: it does not end by one that was meant for another. */
+static int start_heart(struct links *l, struct err *e)
+{
+    pid_t parent = getpid();
+
+    l->heart = fork();
+    if (l->heart < 0) {
+        l->heart = 0;
+        return err_sys(e, "fork");
+    }
+    if (l->heart > 0)
+        return 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (getppid() == parent) {
+        for (size_t i = 0; i < l->n; i++)
+            tell(&l->link[i], '.');
+        sleep(BEAT_S);
+    }
+    _exit(0);
+}
+
+static int open_all(const struct links_how *how, struct links *l, struct err *e)
+{
+    size_t n = 0;
+
+    while (how->hosts[n])
+        n++;
+    l->link = calloc(n + 1, sizeof(*l->link));
+    if (!l->link)
+        return err_sys(e, "connections to the job's hosts");
+    for (; l->n < n; l->n++)
+        l->link[l->n] = (struct link){.host = how->hosts[l->n], .fd = -1};
+    for (size_t i = 0; i < n; i++)
+        if (link_open(how, &l->link[i], how->commands ? how->commands[i] : NULL, e) < 0)
+            return -1;
+    for (size_t i = 0; i < n; i++)
+        if (link_ready(&l->link[i], how->timeout_s, e) < 0)
+            return -1;
+    return start_heart(l, e);
+}
+
+int links_open(const struct links_how *how, struct links *out, struct err *e)
+{
+    struct links l = {0};
+
+    if (open_all(how, &l, e) < 0) {
+        links_close(&l);
+        return -1;
+    }
+    *out = l;
+    return 0;
+}
+
+/* ---- questions ---- */
+
+const char *links_broken(struct links *l)
+{
+    char line[512];
+
+    for (size_t i = 0; i < l->n; i++) {
+        struct link *link = &l->link[i];
+        int rc;
+
+        while ((rc = read_line(link, 0, line, sizeof(line))) > 0)
+            if (strncmp(line, "ended ", 6) == 0)
+                link->command_ended = true;
+        if (rc < 0)
+            return link->host;
+    }
+    return NULL;
+}
+
+const struct link *links_ended_command(const struct links *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->link[i].command_ended)
+            return &l->link[i];
+    return NULL;
+}
+
+int links_count(struct link *link, unsigned timeout_s, struct links_count *out,
+                struct err *e)
+{
+    char line[512] = "";
+    const char *text = NULL;
+
+    if (tell(link, 'c') == 0)
+        text = await_word(link, "count", timeout_s, line, sizeof(line));
+    *out = (struct links_count){0};
+    if (text && sscanf(text, "%zu %zu %" SCNu64 " %31[^\n]", &out->under_dmtcp,
+                       &out->foreign, &out->image_bytes, out->foreign_name) >= 3)
+        return 0;
+    return err_set(e, ERR_REFUSED,
+                   "the job's processes on host %s cannot be counted: %s", link->host,
+                   line[0] ? line : "there is no answer");
+}
+
+/* ---- ending ---- */
+
+void links_kill(struct links *l)
+{
+    char line[512];
+
+    for (size_t i = 0; i < l->n; i++)
+        tell(&l->link[i], 'k');
+    for (size_t i = 0; i < l->n; i++)
+        if (l->link[i].fd >= 0 &&
+            !await_word(&l->link[i], "gone", KILL_S, line, sizeof(line)))
+            log_error("host %s does not say that the job's processes there are gone; "
+                      "they end %d s after the connection to it",
+                      l->link[i].host, PART_SILENCE_S);
+}
+
+static void end_child(pid_t pid, bool at_once)
+{
+    uint64_t deadline = now_ms() + CLOSE_S * UINT64_C(1000);
+
+    while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
+        if (at_once || now_ms() > deadline)
+            kill(pid, SIGKILL);
+        poll(NULL, 0, 10);
+    }
+}
+
+void links_close(struct links *l)
+{
+    /* The heart has copies of them, which closing would leave open. */
+    for (size_t i = 0; i < l->n; i++)
+        if (l->link[i].fd >= 0)
+            shutdown(l->link[i].fd, SHUT_WR);
+    end_child(l->heart, true);
+    for (size_t i = 0; i < l->n; i++)
+        end_child(l->link[i].ssh, false);
+    for (size_t i = 0; i < l->n; i++)
+        scope_close(&l->link[i].fd);
+    free(l->link);
+    *l = (struct links){0};
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "dmtcp/part.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/proc.h"
+#include "base/scope.h"
+#include "dmtcp/processes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+const char part_word[] = "--dmtcp-part";
+
+enum { KILL_TRIES = 5000 /* of a millisecond */ };
+
+struct part {
+    const char *workdir, *tmpdir;
+    char *const *command; /* NULL: none */
+    pid_t child;          /* the command, or 0 */
+};
+
+/* ---- the job's processes on this host ---- */
+
+static bool is_below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* DMTCP keeps a file of it open in each process; it is not always mapped. */
+static bool has_open(pid_t pid, const char *tmpdir)
+{
+    char path[64], target[PATH_MAX];
+    auto_dir DIR *dir = NULL;
+    struct dirent *entry;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+    dir = opendir(path);
+    while (dir && (entry = readdir(dir))) {
+        ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+        if (n > 0) {
+            target[n] = '\0';
+            if (is_below(target, tmpdir))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* dmtcp_launch and dmtcp_restart have none open for a moment, but are called with it.
+ */
+static bool is_called_with(pid_t pid, const char *tmpdir)
+{
+    auto_free char *line = NULL;
+    struct err ignored = {0};
+    size_t size = 0;
+
+    if (proc_file(pid, "cmdline", &line, &size, &ignored) < 0)
+        return false;
+    for (size_t at = 0; at < size; at += strlen(line + at) + 1)
+        if (strcmp(line + at, tmpdir) == 0)
+            return true;
+    return false;
+}
+
+/* This program is called with it too, and so is the shell by which sshd starts it. */
+static bool is_above(pid_t pid)
+{
+    pid_t at = getpid();
+    struct proc_stat st;
+    struct err ignored = {0};
+
+    while (at > 1 && at != pid && proc_stat_read(at, &st, &ignored) == 0)
+        at = st.ppid;
+    return at == pid;
+}
+
+static int list(const struct part *p, struct processes *all, struct err *e)
+{
+    auto_dir DIR *dir = opendir("/proc");
+    struct dirent *entry;
+
+    if (!dir)
+        return err_sys(e, "list /proc");
+    while ((entry = readdir(dir))) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+        if (pid > 0 && !is_above(pid) &&
+            (has_open(pid, p->tmpdir) || is_called_with(pid, p->tmpdir)) &&
+            processes_add_tree(pid, all, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void kill_all(const struct part *p)
+{
+    for (int i = 0; i < KILL_TRIES; i++) {
+        auto_processes struct processes all = {0};
+        struct err ignored = {0};
+
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            ;
+        if (list(p, &all, &ignored) == 0 && all.n == 0)
+            return;
+        for (size_t k = 0; k < all.n; k++)
+            kill(all.process[k].pid, SIGKILL);
+        poll(NULL, 0, 1);
+    }
+}
+
+static void answer_count(const struct part *p)
+{
+    auto_processes struct processes all = {0};
+    const char *name = "";
+    struct err e = {0};
+    size_t foreign = 0;
+    uint64_t bytes = 0;
+
+    if (list(p, &all, &e) == 0)
+        processes_drop_outside(&all);
+    if (e.kind != ERR_NONE || processes_measure(&all, &e) < 0) {
+        printf("refused %s\n", e.text);
+        return;
+    }
+    for (size_t i = 0; i < all.n; i++) {
+        bytes += all.process[i].image_bytes;
+        if (all.process[i].under_dmtcp)
+            continue;
+        foreign++;
+        name = all.process[i].name;
+    }
+    printf("count %zu %zu %" PRIu64 " %s\n", all.n - foreign, foreign, bytes, name);
+}
+
+/* ---- its life ---- */
+
+/* The connection is not the job's: it must end when this program does. */
+static int start_command(struct part *p, struct err *e)
+{
+    p->child = fork();
+    if (p->child < 0)
+        return err_sys(e, "fork");
+    if (p->child > 0)
+        return 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close(STDIN_FILENO);
+    if (open("/dev/null", O_RDONLY) != STDIN_FILENO ||
+        dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        _exit(126);
+    execv(p->command[0], p->command);
+    fprintf(stderr, "%s: %s\n", p->command[0], strerror(errno));
+    _exit(127);
+}
+
+static void collect(struct part *p)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == p->child) {
+            p->child = 0;
+            printf("ended %d\n", status);
+        }
+}
+
+/* False: the connection has ended. */
+static bool obey(struct part *p)
+{
+    char said[64];
+    ssize_t n = read(STDIN_FILENO, said, sizeof(said));
+
+    if (n < 0)
+        return errno == EINTR;
+    for (ssize_t i = 0; i < n; i++)
+        if (said[i] == 'c') {
+            answer_count(p);
+        } else if (said[i] == 'k') {
+            kill_all(p);
+            puts("gone");
+        }
+    return n > 0;
+}
+
+static void look_after(struct part *p)
+{
+    enum { LOOK_MS = 500 };
+    unsigned silent_ms = 0;
+
+    while (silent_ms < PART_SILENCE_S * 1000) {
+        struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+        int ready = poll(&in, 1, LOOK_MS);
+
+        collect(p);
+        silent_ms = ready > 0 ? 0 : silent_ms + LOOK_MS;
+        if (ready > 0 && !obey(p))
+            return;
+        fflush(stdout);
+    }
+}
+
+/* The directory of images must be the one that the supervisor sees. */
+static int prepare(const struct part *p, struct err *e)
+{
+    auto_fd int fd = open(p->workdir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_sys(e,
+                       "%s, which must be on a file system that all hosts of the job "
+                       "share",
+                       p->workdir);
+    if (faccessat(fd, "images", W_OK, AT_EACCESS) < 0)
+        return err_sys(e, "%s/images", p->workdir);
+    if (mkdir(p->tmpdir, 0700) < 0)
+        return err_sys(e, "make %s", p->tmpdir);
+    return 0;
+}
+
+static int run(struct part *p)
+{
+    char host[256];
+    struct err e = {0}, ignored = {0};
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    gethostname(host, sizeof(host));
+    host[sizeof(host) - 1] = '\0';
+    if (prepare(p, &e) < 0 || (p->command && start_command(p, &e) < 0)) {
+        printf("refused %s\n", e.text);
+        return 1;
+    }
+    printf("ready %s\n", host);
+    fflush(stdout);
+    look_after(p);
+    kill_all(p);
+    io_remove_tree(AT_FDCWD, p->tmpdir, &ignored);
+    return 0;
+}
+
+void part_as_told(int argc, char **argv)
+{
+    if (argc < 4 || strcmp(argv[1], part_word) != 0)
+        return;
+    exit(run(&(struct part){
+        .workdir = argv[2], .tmpdir = argv[3], .command = argc > 4 ? argv + 4 : NULL}));
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * This program on another host of a job: it looks after the job's processes there, as
+ * the supervisor cannot. The supervisor starts it by ssh (dmtcp/links.h) and talks to
+ * it through that connection.
+ *
+ *     QCKPT --dmtcp-part WORKDIR TMPDIR [PROGRAM ARGUMENT...]
+ *
+ * It makes TMPDIR, of which DMTCP has files open in each process: so the job's
+ * processes are known, whoever started them, and those below them. With a PROGRAM
+ * (dmtcp_restart), it executes that. When the connection ends, or nothing has come for
+ * a minute, it kills all of the job there and ends: nothing of a job outlives its
+ * supervisor.
+ *
+ * It says lines:
+ *     ready HOST                     at first; HOST as gethostname(2) has it
+ *     refused TEXT                   instead, and ends
+ *     count UNDER FOREIGN BYTES NAME for each 'c' it reads: processes under DMTCP, and
+ *                                    not, the size of their images at most, and the
+ *                                    name of one that is not
+ *     gone                           for each 'k': it has killed them all
+ *     ended STATUS                   PROGRAM has, wait(2)
+ * Any other byte it reads only tells that the other side lives.
+ */
+#ifndef DMTCP_PART_H
+#define DMTCP_PART_H
+
+/* The word behind the program by which it knows. */
+extern const char part_word[];
+
+enum { PART_SILENCE_S = 60 };
+
+/* Returns when the arguments are not those above. */
+void part_as_told(int argc, char **argv);
+
+#endif
