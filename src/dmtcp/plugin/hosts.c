@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -164,18 +165,19 @@ __attribute__((visibility("default"))) int execvp(const char *file, char *const 
 }
 
 static struct {
-    bool is_known;
-    int out, err; /* where the output of the real ssh comes from */
+    bool is_ssh, is_sshd; /* which this process is; neither: no relay */
+    int out, err;         /* dmtcp_ssh: where the output of the real ssh comes from */
+    int sock;             /* connects the two; they only look whether it is open */
 } relay;
 
 /* Until poll says otherwise, so that the end of ssh does not overtake its output. */
-static void block_sigchld(sigset_t *before)
+static void block_sigchld(void)
 {
     sigset_t chld;
 
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &chld, before);
+    sigprocmask(SIG_BLOCK, &chld, NULL);
 }
 
 __attribute__((visibility("default"))) void
@@ -184,12 +186,13 @@ dmtcp_ssh_register_fds(int is_sshd, int in, int out, int err, int sock,
 {
     static void (*real)(int, int, int, int, int, int, int);
 
-    if (!is_sshd) {
-        relay.is_known = true;
-        relay.out = out;
-        relay.err = err;
-        block_sigchld(NULL);
-    }
+    relay.is_ssh = !is_sshd;
+    relay.is_sshd = is_sshd;
+    relay.out = out;
+    relay.err = err;
+    relay.sock = sock;
+    if (relay.is_ssh)
+        block_sigchld();
     if (!real)
         real =
             (void (*)(int, int, int, int, int, int, int))next("dmtcp_ssh_register_fds");
@@ -220,7 +223,7 @@ __attribute__((visibility("default"))) int poll(struct pollfd *fds, nfds_t n,
 
     if (!real)
         real = (int (*)(struct pollfd *, nfds_t, int))next("poll");
-    if (!relay.is_known)
+    if (!relay.is_ssh)
         return real(fds, n, timeout_ms);
     for (nfds_t i = 0; i < n; i++) {
         if (fds[i].fd == STDIN_FILENO && is_null_device(STDIN_FILENO))
@@ -233,7 +236,7 @@ __attribute__((visibility("default"))) int poll(struct pollfd *fds, nfds_t n,
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     result = real(fds, n, timeout_ms);
-    block_sigchld(NULL);
+    block_sigchld();
     return result;
 }
 
@@ -265,19 +268,29 @@ static void pass_on(int from, int to)
     }
 }
 
-/* Both end with what this returns, as if it were an exit status: as such the wait
- * status of a program is 0 but for a signal. */
+/*
+ * Both end with the status that this returns as if it were an exit status: as such the
+ * wait status of a program is 0 but for a signal. Besides, the real ssh of a restarted
+ * dmtcp_ssh does not know how the part has ended; dmtcp_sshd tells it.
+ */
 __attribute__((visibility("default"))) pid_t wait(int *status)
 {
     int how = 0;
     pid_t pid = waitpid(-1, &how, 0);
+    unsigned char code, told;
 
-    if (pid > 0 && relay.is_known) {
-        pass_on(relay.out, STDOUT_FILENO);
-        pass_on(relay.err, STDERR_FILENO);
+    if (pid > 0 && (relay.is_ssh || relay.is_sshd)) {
+        code = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
+        if (relay.is_sshd) {
+            send(relay.sock, &code, 1, MSG_NOSIGNAL);
+        } else {
+            pass_on(relay.out, STDOUT_FILENO);
+            pass_on(relay.err, STDERR_FILENO);
+            if (recv(relay.sock, &told, 1, MSG_DONTWAIT) == 1)
+                code = told;
+        }
+        how = code;
     }
-    if (pid > 0 && (is_called("dmtcp_ssh") || is_called("dmtcp_sshd")))
-        how = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
     if (status)
         *status = how;
     return pid;
