@@ -98,21 +98,17 @@ static int tell(struct link *link, char what)
 /* As one word of a shell's command line; csh too knows it, but for '!'. */
 static int add_quoted(struct words *command, const char *word, struct err *e)
 {
-    auto_free char *quoted = malloc(4 * strlen(word) + 3);
-    char *to = quoted;
+    size_t size = 4 * strlen(word) + 3;
+    auto_free char *quoted = malloc(size);
+    size_t n = 0;
 
     if (!quoted)
         return err_sys(e, "command line");
-    *to++ = '\'';
-    for (; *word; word++) {
-        if (*word == '\'' || *word == '!') {
-            to += sprintf(to, "'\\%c'", *word);
-        } else {
-            *to++ = *word;
-        }
-    }
-    *to++ = '\'';
-    *to = '\0';
+    quoted[n++] = '\'';
+    for (; *word; word++)
+        n += (size_t)snprintf(quoted + n, size - n,
+                              *word == '\'' || *word == '!' ? "'\\%c'" : "%c", *word);
+    snprintf(quoted + n, size - n, "'");
     return words_add(command, e, "%s", quoted);
 }
 
