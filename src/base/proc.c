@@ -377,19 +377,35 @@ int proc_maps_read(pid_t pid, struct proc_maps *out, struct err *e)
     return 0;
 }
 
-int proc_vm_flags_read(pid_t pid, proc_vm_flags *each, void *arg, struct err *e)
+int proc_vm_parse(char *text, proc_vm_each *each, void *arg, struct err *e)
+{
+    struct proc_vm vm = {0};
+    unsigned long start, end;
+
+    for (char *line = text, *stop; (stop = strchr(line, '\n')); line = stop + 1) {
+        *stop = '\0';
+        if (strncmp(line, "VmFlags:", 8) == 0) {
+            int rc;
+
+            vm.flags = line + 8;
+            rc = each(arg, &vm, e);
+            if (rc != 0)
+                return rc;
+        } else if (strncmp(line, "ProtectionKey:", 14) == 0) {
+            vm.key = (unsigned)strtoul(line + 14, NULL, 10);
+        } else if ((line[0] < 'A' || line[0] > 'Z') &&
+                   sscanf(line, "%lx-%lx", &start, &end) == 2) {
+            vm = (struct proc_vm){.start = start, .end = end};
+        }
+    }
+    return 0;
+}
+
+int proc_vm_read(pid_t pid, proc_vm_each *each, void *arg, struct err *e)
 {
     auto_free char *text = NULL;
-    unsigned long start = 0, end = 0;
 
     if (proc_file(pid, "smaps", &text, NULL, e) < 0)
         return -1;
-    for (char *line = text, *stop; (stop = strchr(line, '\n')); line = stop + 1) {
-        *stop = '\0';
-        if (strncmp(line, "VmFlags:", 8) == 0)
-            each(arg, start, end, line + 8);
-        else if (line[0] < 'A' || line[0] > 'Z')
-            sscanf(line, "%lx-%lx", &start, &end);
-    }
-    return 0;
+    return proc_vm_parse(text, each, arg, e);
 }

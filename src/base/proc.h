@@ -82,10 +82,19 @@ struct proc_maps {
 int proc_maps_read(pid_t pid, struct proc_maps *out, struct err *e);
 void proc_maps_free(struct proc_maps *m);
 
-/* The two-letter codes of the VmFlags line of each mapping in /proc/PID/smaps, called
- * in the order of addresses. */
-typedef void proc_vm_flags(void *arg, uint64_t start, uint64_t end, const char *flags);
-int proc_vm_flags_read(pid_t pid, proc_vm_flags *each, void *arg, struct err *e);
+/* What /proc/PID/smaps has besides of a mapping: the two-letter codes of its VmFlags,
+ * and its protection key (pkeys(7)), 0 where there are none. */
+struct proc_vm {
+    uint64_t start, end;
+    const char *flags;
+    unsigned key;
+};
+
+/* Called in the order of addresses; not 0 ends the reading, and is the result. */
+typedef int proc_vm_each(void *arg, const struct proc_vm *vm, struct err *e);
+int proc_vm_read(pid_t pid, proc_vm_each *each, void *arg, struct err *e);
+/* The same of a text, which is changed. */
+int proc_vm_parse(char *text, proc_vm_each *each, void *arg, struct err *e);
 
 /* The target of /proc/PID/NAME; a new string. */
 int proc_link(pid_t pid, const char *name, char **target, struct err *e);

@@ -14,6 +14,7 @@
 
 struct err;
 struct image_blob;
+struct tracee;
 
 /* The general registers, as PTRACE_GETREGSET NT_PRSTATUS has them. */
 struct arch_regs {
@@ -34,6 +35,13 @@ int arch_set_xstate(pid_t tid, const struct image_blob *xstate,
                     const struct image_blob *xlayout, struct err *e);
 /* This host's XCR0 and layout of the XSAVE area. */
 int arch_xlayout(uint64_t *xfeatures, struct image_blob *xlayout, struct err *e);
+
+/* Whether programs can have protection keys here (pkeys(7)). */
+bool arch_has_protection_keys(void);
+
+/* Registers that a program has to ask the kernel for, and that are not restored:
+ * ERR_REFUSED names process `pid`. At `at` are 8 bytes of it that may be written. */
+int arch_refuse_permitted(const struct tracee *t, uint64_t at, int pid, struct err *e);
 
 /* Registers for an injected system call at `ip`, and its result. */
 void arch_call_setup(struct arch_regs *regs, uint64_t ip, long nr, const uint64_t a[6]);

@@ -4,6 +4,7 @@
  * it.
  */
 #include "native/save/borrow.h"
+#include "native/save/features.h"
 #include "native/save/save.h"
 
 #include "base/err.h"
@@ -238,8 +239,9 @@ static int ask_thread(struct asked *a, uint32_t k)
 
 static int ask(struct asked *a)
 {
-    if (ask_memory(a) < 0 || ask_prctl(a) < 0 || ask_actions(a) < 0 ||
-        ask_itimers(a) < 0 || ask_timers(a) < 0)
+    if (features_ask(a->s, a->i, &a->t, a->scratch, a->e) < 0 || ask_memory(a) < 0 ||
+        ask_prctl(a) < 0 || ask_actions(a) < 0 || ask_itimers(a) < 0 ||
+        ask_timers(a) < 0)
         return -1;
     for (uint32_t k = 0; k < a->s->img->processes[a->i].n_threads; k++)
         if (ask_thread(a, k) < 0)

@@ -5,6 +5,7 @@
 #include "base/scope.h"
 #include "native/file_id.h"
 #include "native/memory/pagemap.h"
+#include "native/save/features.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -503,7 +504,7 @@ struct flag_reader {
     uint32_t next;
 };
 
-static void read_flags(void *arg, uint64_t start, uint64_t end, const char *text)
+static int read_flags(void *arg, const struct proc_vm *vm, struct err *e)
 {
     static const struct {
         const char *code;
@@ -518,13 +519,13 @@ static void read_flags(void *arg, uint64_t start, uint64_t end, const char *text
     struct flag_reader *r = arg;
     struct image_vma *v;
 
-    while (r->next < r->p->n_vmas && r->p->vmas[r->next].end <= start)
+    while (r->next < r->p->n_vmas && r->p->vmas[r->next].end <= vm->start)
         r->next++;
     /* Not in the image: [vsyscall]. */
-    if (r->next == r->p->n_vmas || r->p->vmas[r->next].start >= end)
-        return;
+    if (r->next == r->p->n_vmas || r->p->vmas[r->next].start >= vm->end)
+        return 0;
     v = &r->p->vmas[r->next];
-    for (const char *p = text + strspn(text, " "); *p; p += strspn(p, " ")) {
+    for (const char *p = vm->flags + strspn(vm->flags, " "); *p; p += strspn(p, " ")) {
         for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
             if (strncmp(p, codes[i].code, 2) == 0 && v->kind != IMAGE_VMA_VDSO &&
                 v->kind != IMAGE_VMA_VVAR)
@@ -533,11 +534,12 @@ static void read_flags(void *arg, uint64_t start, uint64_t end, const char *text
             v->file_writable = v->kind == IMAGE_VMA_FILE_SHARED;
         p += strcspn(p, " ");
     }
+    return features_check_key(vm, v->prot, r->p->pid, e);
 }
 
 int collect_vm_flags(struct save *s, uint32_t i, pid_t pid, struct err *e)
 {
     struct flag_reader r = {&s->img->processes[i], 0};
 
-    return proc_vm_flags_read(pid, read_flags, &r, e);
+    return proc_vm_read(pid, read_flags, &r, e);
 }

@@ -10,6 +10,7 @@
  *   collect_sysv.c
  *   collect_calls.c      ask the rest by injected system calls
  *   borrow.c             memory that they need
+ *   features.c           refuse what the process has of the CPU for the asking
  *   snapshot.c           copy-on-write copies of the processes
  *   checkpoint.c         the order of it all; thaw; the writer
  */
@@ -88,7 +89,8 @@ int collect_object_copies(struct save *s, struct err *e);
 int collect_calls(struct save *s, uint32_t i, struct err *e);
 
 /* Reads the flags of the mappings (madvise, mlock...) from /proc/PID/smaps of `pid`:
- * the process itself, or better its snapshot, for that takes long. */
+ * the process itself, or better its snapshot, for that takes long. ERR_REFUSED names a
+ * mapping with a protection key. */
 int collect_vm_flags(struct save *s, uint32_t i, pid_t pid, struct err *e);
 
 /* Makes the copy; with ERR_SYS EAGAIN or ENOMEM there is no room for it. */
