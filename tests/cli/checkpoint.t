@@ -3,17 +3,17 @@
 # A job that is saved, stopped and continued, with the commands alone.
 . "$(dirname "$0")/lib.sh"
 
+# Counts until it is told to end.
 cat >counter <<'JOB'
 exec 3>>count
 i=0
-while [ $i -lt 100 ]; do
+while [ ! -e go ]; do
     i=$((i + 1))
     echo $i >&3
     sleep 0.03
 done
 exit 6
 JOB
-seq 100 >wanted
 
 counted() {
     [ -s count ] && [ "$(wc -l <count)" -ge "$1" ]
@@ -24,8 +24,25 @@ start() {
     front=$!
 }
 
-start run -d job -- bash counter
-wait_until 10 counted 5
+begin() {
+    rm -rf count job go
+    start run -d job "$@" -- bash counter
+    wait_until 60 counted 5
+}
+
+# Lets the job go on for a while, and end; the result is the front's.
+finish() {
+    wait_until 60 counted $(($(wc -l <count) + 10))
+    touch go
+    wait $front
+}
+
+# Every number once, in order.
+is_whole() {
+    same_file "$1" count <(seq "$(tail -n 1 count)")
+}
+
+begin
 status_is "a checkpoint" 0 q checkpoint -d job
 if grep -q refused <<<"$err"; then
     skip_all engine "this host cannot save jobs: $err"
@@ -51,23 +68,22 @@ status_is "verify of one that is not there" 4 q verify -d job -g 9
 status_is "restart of one that is not there" 4 q restart -d job -g 9
 status_is "a checkpoint of a job that does not run" 1 q checkpoint -d job
 has "says that it does not" "$err" "not running"
-q restart -d job >>stdout 2>>stderr
+start restart -d job
+finish
 is "a restarted job ends with its own status" $? 6
-same_file "it went on where it was" count wanted
+is_whole "it went on where it was"
 has "and it was said" "$(<stderr)" "restarted from generation 3, saved on $(uname -n)"
 is "the job's output has nothing of ours" "$(<stdout)" ""
 
-rm -rf count job
-start run -d job --interval 1s --keep 3 -- bash counter
-wait $front
+begin --interval 1s --keep 3
+ok "checkpoints are made by the interval" wait_until 60 test -e job/gen/000002
+finish
 is "a job with an interval ends as it ends" $? 6
-same_file "undisturbed" count wanted
-is "checkpoints were made by the interval" \
+is_whole "undisturbed"
+is "they are shown" \
     "$(q show -d job --json | json 'len(d["generations"]) > 1')" True
 
-rm -rf count job
-start run -d job -- bash counter
-wait_until 10 counted 5
+begin
 q checkpoint -d job >/dev/null
 q checkpoint -d job --stop >/dev/null
 wait $front
@@ -77,40 +93,43 @@ for file in job/gen/000002/*; do
     *) break ;;
     esac
 done
-printf 'X' | dd of="$file" bs=1 seek=100 conv=notrunc status=none
+# Another byte, whatever it was.
+byte=$(od -An -tu1 -j 100 -N 1 "$file")
+# shellcheck disable=SC2059
+printf "\\x$(printf %x $((byte ^ 16)))" |
+    dd of="$file" bs=1 seek=100 conv=notrunc status=none
 status_is "verify finds a flipped byte" 1 q verify -d job
 has "in that generation" "$out" "generation 2: DAMAGED"
 has "and not in the other" "$out" "generation 1: good"
-q restart -d job >>stdout 2>stderr
+: >stderr
+start restart -d job
+finish
 is "restart takes the one before" $? 6
-same_file "and nothing is lost or doubled" count wanted
+is_whole "and nothing is lost or doubled"
 has "which is said" "$(<stderr)" "restarted from generation 1"
 
-rm -rf count job
-start run -d job -- bash counter
-wait_until 10 counted 5
+begin
 q checkpoint -d job >/dev/null
 kill -KILL $front
 wait $front 2>/dev/null
-wait_until 10 grep -q '"ended"' job/log.jsonl
+wait_until 60 grep -q '"ended"' job/log.jsonl
 start restart -d job
-wait_until 10 counted 20
+wait_until 60 has_event job restarted
+wait_until 60 counted 20
 kill -STOP -$front
-wait_until 10 grep -q suspended job/log.jsonl
+wait_until 60 grep -q suspended job/log.jsonl
 sleep 0.2
 before=$(wc -l <count)
 sleep 0.3
 is "stopping the group stops a restarted job" "$(wc -l <count)" "$before"
 kill -CONT -$front
-wait $front
+finish
 is "and continuing continues it" $? 6
-same_file "after a death the last checkpoint goes on" count wanted
+is_whole "after a death the last checkpoint goes on"
 
-rm -rf count job
-start run -d job -- bash counter
-wait_until 10 counted 5
+begin
 kill -STOP -$front
-wait_until 10 grep -q suspended job/log.jsonl
+wait_until 60 grep -q suspended job/log.jsonl
 status_is "a suspended job can be saved" 0 q checkpoint -d job
 sleep 0.2
 before=$(wc -l <count)
@@ -119,29 +138,27 @@ is "and stays suspended" "$(wc -l <count)" "$before"
 status_is "and stopped at a checkpoint" 0 q checkpoint -d job --stop
 wait $front
 is "it ends although it was suspended" $? 75
-q restart -d job >>stdout 2>>stderr
+start restart -d job
+finish
 is "and runs when it is restarted" $? 6
-same_file "to its end" count wanted
+is_whole "to its end"
 
-rm -rf count job
-start run -d job -- bash counter
-wait_until 10 counted 5
+begin
 for point in supervisor-saved supervisor-written supervisor-published; do
     q checkpoint -d job --stop >/dev/null
     wait $front
+    restarts=$(grep -c '"restarted"' job/log.jsonl)
     QCKPT_TESTING=1 QCKPT_FAULT=$point setsid "$QCKPT" restart -d job >>stdout 2>>stderr &
     front=$!
-    wait_until 10 sh -c "[ \$(grep -c '\"restarted\"' job/log.jsonl) -gt \
-        \$(grep -c died-$point job/log.jsonl) ]"
-    sleep 0.2
+    wait_until 60 sh -c "[ \$(grep -c '\"restarted\"' job/log.jsonl) -gt $restarts ]"
     status_is "the supervisor dies at $point: the request fails" 1 q checkpoint -d job
     wait $front
     is "the front fails" $? 1
     status_is "what is published is whole" 0 q verify -d job
     start restart -d job
-    wait_until 10 sh -c "q() { '$QCKPT' \"\$@\"; }; q show -d job | grep -q 'state *running'"
+    wait_until 60 sh -c "q() { '$QCKPT' \"\$@\"; }; q show -d job | grep -q 'state *running'"
 done
-wait $front
+finish
 is "at the end the job ends as ever" $? 6
-same_file "and has done everything once" count wanted
+is_whole "and has done everything once"
 done_testing
