@@ -75,7 +75,10 @@ static int restart_one(const struct job_config *config, struct events *events,
     tell_if_long(config, &meta);
     job = engine->restart(dirfd, &how, e);
     if (!job)
-        return -1;
+        return e->kind == ERR_WRONG_HOST
+                   ? err_wrap(e, "host %s cannot continue generation %" PRIu64,
+                              config->host, generation)
+                   : -1;
     result->engine = engine;
     result->job = job;
     result->generation = generation;

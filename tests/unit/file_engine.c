@@ -96,6 +96,10 @@ static struct engine_job *restart(int dirfd, const struct engine_restart *how,
                                        file_engine_faults.restart_ms % 1000 * 1000000};
     sigset_t none;
 
+    if (file_engine_faults.restart_wrong_host) {
+        err_set(e, ERR_WRONG_HOST, "the image uses avx registers");
+        return NULL;
+    }
     if (file_engine_faults.restart_hopeless) {
         err_set(e, ERR_FAILED, "user namespaces are forbidden here");
         return NULL;

@@ -13,13 +13,14 @@ extern const struct engine file_engine;
 
 /* What the engine does wrong, on demand; set before job_run, zero: nothing. */
 struct file_engine_faults {
-    bool refuse;           /* begin: ERR_REFUSED */
-    bool finish_fails;     /* finish: ERR_SYS, ENOSPC */
-    unsigned write_ms;     /* writing takes this long */
-    bool restart_corrupt;  /* restart: ERR_CORRUPT, for the newest state seen first */
-    bool restart_hopeless; /* restart: ERR_FAILED */
-    unsigned restart_ms;   /* a restart takes this long until it commits */
-    int lost_status;       /* a job that exits so was lost by the engine */
+    bool refuse;             /* begin: ERR_REFUSED */
+    bool finish_fails;       /* finish: ERR_SYS, ENOSPC */
+    unsigned write_ms;       /* writing takes this long */
+    bool restart_corrupt;    /* restart: ERR_CORRUPT, for the newest state seen first */
+    bool restart_wrong_host; /* restart: ERR_WRONG_HOST */
+    bool restart_hopeless;   /* restart: ERR_FAILED */
+    unsigned restart_ms;     /* a restart takes this long until it commits */
+    int lost_status;         /* a job that exits so was lost by the engine */
 };
 extern struct file_engine_faults file_engine_faults;
 

@@ -181,6 +181,23 @@ static void an_older_generation_is_for_a_person_to_choose(void)
     CHECK_INT(run(counter), W_EXITCODE(5, 0));
 }
 
+/* The contract holds, but the registers in use have no place. */
+static void an_engine_may_find_the_host_wrong(void)
+{
+    fresh();
+    be("x86-64-v3");
+    stop_at_checkpoint();
+    stop_at_checkpoint();
+    config.host = "geb";
+    file_engine_faults.restart_wrong_host = true;
+    CHECK_INT(run(counter), W_EXITCODE(NOT_STARTED, 0));
+    CHECK_STR(get("why"),
+              "host geb cannot continue generation 2: the image uses avx registers");
+    CHECK_HAS(events(), "\"wrong-host\",\"generation\":2");
+    CHECK(!strstr(events(), "\"wrong-host\",\"generation\":1"));
+    CHECK(!strstr(events(), "restart-failed"));
+}
+
 static void a_person_may_know_better(void)
 {
     fresh();
@@ -302,6 +319,7 @@ int main(void)
     RUN(a_host_with_enough_continues);
     RUN(a_contract_grows_with_the_hosts);
     RUN(an_older_generation_is_for_a_person_to_choose);
+    RUN(an_engine_may_find_the_host_wrong);
     RUN(a_person_may_know_better);
     RUN(the_policy_of_the_launch_stays);
     RUN(a_baseline_is_kept_by_the_environment);

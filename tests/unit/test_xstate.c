@@ -162,12 +162,27 @@ static void what_is_in_use_and_missing_is_refused_by_name(void)
 
     fill(&from, &intel, WITH_AVX512);
     CHECK_INT(relay(&from, &intel, &avx_only, &to), -1);
-    CHECK_INT(e.kind, ERR_REFUSED);
+    CHECK_INT(e.kind, ERR_WRONG_HOST);
     CHECK_STR(e.text,
               "the image uses avx512 k registers, which this CPU does not have");
     fill(&from, &avx_only, X87_SSE_AVX);
     CHECK_INT(relay(&from, &avx_only, &sse_only, &to), -1);
     CHECK_HAS(e.text, "uses avx registers");
+}
+
+/* A CPU may say so of registers that were used once, and cleared. */
+static void what_is_in_use_but_initial_may_be_missing(void)
+{
+    struct area from, to;
+
+    fill(&from, &intel, WITH_AVX512);
+    for (int i = OPMASK; i <= ZMM_16; i++)
+        memset(from.data + intel.component[i].offset, 0, intel.component[i].size);
+    CHECK_INT(relay(&from, &intel, &avx_only, &to), 0);
+    check_is(&to, &avx_only, X87_SSE_AVX);
+    from.data[intel.component[ZMM_16].offset + 1023] = 1;
+    CHECK_INT(relay(&from, &intel, &avx_only, &to), -1);
+    CHECK_HAS(e.text, "uses avx512 high registers");
 }
 
 /* Linux starts every process with it, so that it is always in use. */
@@ -259,6 +274,7 @@ int main(void)
     RUN(a_larger_cpu_has_the_rest_in_its_initial_state);
     RUN(what_is_not_in_use_may_be_missing);
     RUN(what_is_in_use_and_missing_is_refused_by_name);
+    RUN(what_is_in_use_but_initial_may_be_missing);
     RUN(an_untouched_pkru_is_no_reason);
     RUN(an_area_that_does_not_fit_its_layout_is_refused);
     RUN(the_compacted_format_is_refused);

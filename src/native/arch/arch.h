@@ -30,7 +30,7 @@ int arch_set_regs(pid_t tid, const struct arch_regs *regs, struct err *e);
 /* Floating point and vector state (NT_X86_XSTATE), as a new blob. */
 int arch_get_xstate(pid_t tid, struct image_blob *xstate, struct err *e);
 /* Sets it; `xlayout` is that of the saving host (image.xlayout). A component which this
- * CPU lacks is ERR_REFUSED and named. */
+ * CPU lacks is ERR_WRONG_HOST and named. */
 int arch_set_xstate(pid_t tid, const struct image_blob *xstate,
                     const struct image_blob *xlayout, struct err *e);
 /* This host's XCR0 and layout of the XSAVE area. */

@@ -111,12 +111,25 @@ static const char *component_name(int i)
     return i < (int)(sizeof(names) / sizeof(names[0])) ? names[i] : "unknown";
 }
 
-/* Linux gives every process a PKRU that is not in its initial state. One that no
- * program has changed says nothing, and need not be put back where there is none. */
+/* All zero, which is the initial state of each component from 2 on: a CPU may take one
+ * for in use all the same (SDM 13.6). */
+static bool is_initial(const uint8_t *component, size_t size)
+{
+    for (size_t k = 0; k < size; k++)
+        if (component[k] != 0)
+            return false;
+    return true;
+}
+
+/* What says nothing, and need not be put back where there is no place for it. Linux
+ * gives every process a PKRU that is not in its initial state; here one that no program
+ * has changed. */
 static bool is_untouched(int i, const uint8_t *component, size_t size)
 {
     uint32_t pkru;
 
+    if (is_initial(component, size))
+        return true;
     if (i != COMPONENT_PKRU || size < sizeof(pkru))
         return false;
     memcpy(&pkru, component, sizeof(pkru));
@@ -135,7 +148,7 @@ static int place(int i, const struct image_blob *from, const struct xstate_compo
     if (n->size == 0 && is_untouched(i, old_area + o->offset, o->size))
         return 1;
     if (n->size == 0)
-        return err_set(e, ERR_REFUSED,
+        return err_set(e, ERR_WRONG_HOST,
                        "the image uses %s registers, which this CPU does not have",
                        component_name(i));
     if (o->size != n->size)

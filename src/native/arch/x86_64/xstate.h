@@ -26,9 +26,10 @@ struct xstate_layout {
 /*
  * `from`, saved on a host with the layout `xlayout` (image.xlayout), for a host with
  * `own`. Components that were in their initial state are so again. One that was in use
- * and does not exist here is ERR_REFUSED and named, but for a PKRU that still has
- * Linux's default value. ERR_CORRUPT: the area does not fit its layout, or is in the
- * compacted format, which ptrace never gives. The caller frees out->data.
+ * and does not exist here is ERR_WRONG_HOST and named, but for one that is all zero,
+ * and for a PKRU that still has Linux's default value. ERR_CORRUPT: the area does not
+ * fit its layout, or is in the compacted format, which ptrace never gives. The caller
+ * frees out->data.
  */
 int xstate_relay(const struct image_blob *from, const struct image_blob *xlayout,
                  const struct xstate_layout *own, struct image_blob *out,
