@@ -13,6 +13,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -23,9 +25,27 @@ enum {
     LINK_TIMEOUT_S = 60,
     KILL_TRIES = 5000 /* of a millisecond */
 };
+enum { FILES_MIN = 850 };
 enum { LAST_WORDS = 32 << 10, WORDS_MAX = 500 };
 
+static const char TMP_NAME[] = "qckpt-dmtcp-";
+
 /* ---- opening ---- */
+
+/* DMTCP moves its descriptors there, and ends a process in which it cannot. */
+static int check_limit(struct err *e)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return err_sys(e, "read the limit of open files");
+    if (limit.rlim_cur >= FILES_MIN)
+        return 0;
+    return err_set(e, ERR_REFUSED,
+                   "only %llu open files are allowed (ulimit -n), and DMTCP takes "
+                   "descriptors up to %d: allow 1024",
+                   (unsigned long long)limit.rlim_cur, FILES_MIN - 1);
+}
 
 static int remember_children(struct session *s, struct err *e)
 {
@@ -56,6 +76,50 @@ static int remember_stdio(struct session *s, const int stdio[3], struct err *e)
     return 0;
 }
 
+/* What is left of a run that was killed: nobody has it locked any more. */
+static void sweep(const char *name)
+{
+    struct err ignored = {0};
+    auto_fd int fd =
+        openat(AT_FDCWD, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0)
+        io_remove_tree(AT_FDCWD, name, &ignored);
+}
+
+static void sweep_all(void)
+{
+    auto_dir DIR *dir = opendir("/tmp");
+    struct dirent *entry;
+    char name[NAME_MAX + 16];
+
+    while (dir && (entry = readdir(dir))) {
+        if (strncmp(entry->d_name, TMP_NAME, sizeof(TMP_NAME) - 1) != 0)
+            continue;
+        snprintf(name, sizeof(name), "/tmp/%s", entry->d_name);
+        sweep(name);
+    }
+}
+
+/* Not in the job's TMPDIR: that is the job's to empty. */
+static int make_tmpdir(struct session *s, struct err *e)
+{
+    sweep_all();
+    snprintf(s->tmpdir, sizeof(s->tmpdir), "/tmp/%sXXXXXX", TMP_NAME);
+    if (!mkdtemp(s->tmpdir)) {
+        s->tmpdir[0] = '\0';
+        return err_sys(e, "make a directory in /tmp");
+    }
+    s->tmpdir_fd = open(s->tmpdir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    /* Somebody's sweep may have been between these. */
+    if (s->tmpdir_fd < 0 || flock(s->tmpdir_fd, LOCK_SH) < 0 ||
+        access(s->tmpdir, F_OK) < 0)
+        return err_sys(e, "lock %s", s->tmpdir);
+    return 0;
+}
+
 static int make_directories(struct session *s, const char *workdir, struct err *e)
 {
     if (str_format(s->workdir, sizeof(s->workdir), e, "%s", workdir) < 0 ||
@@ -67,13 +131,7 @@ static int make_directories(struct session *s, const char *workdir, struct err *
     s->images_fd = open(s->images, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (s->images_fd < 0)
         return err_sys(e, "open %s", s->images);
-    /* Not in the job's TMPDIR: that is the job's to empty. */
-    snprintf(s->tmpdir, sizeof(s->tmpdir), "/tmp/qckpt-XXXXXX");
-    if (!mkdtemp(s->tmpdir)) {
-        s->tmpdir[0] = '\0';
-        return err_sys(e, "make a directory in /tmp");
-    }
-    return 0;
+    return make_tmpdir(s, e);
 }
 
 static int open_all(struct session *s, const struct session_how *how, struct err *e)
@@ -81,7 +139,7 @@ static int open_all(struct session *s, const struct session_how *how, struct err
     static const char *const none[] = {NULL};
     struct door_how door = {.workdir = how->workdir, .timeout_s = DOOR_TIMEOUT_S};
 
-    if (install_find(how->prefix, &s->in, e) < 0 ||
+    if (check_limit(e) < 0 || install_find(how->prefix, &s->in, e) < 0 ||
         (how->hosts_file && hosts_read(how->hosts_file, &s->hosts, e) < 0) ||
         (how->across_hosts && !how->hosts_file && hosts_alone(&s->hosts, e) < 0) ||
         remember_children(s, e) < 0 || remember_stdio(s, how->stdio, e) < 0 ||
@@ -97,7 +155,7 @@ static int open_all(struct session *s, const struct session_how *how, struct err
 
 int session_open(struct session *s, const struct session_how *how, struct err *e)
 {
-    *s = (struct session){.images_fd = -1, .stdio = {-1, -1, -1}};
+    *s = (struct session){.images_fd = -1, .tmpdir_fd = -1, .stdio = {-1, -1, -1}};
     if (open_all(s, how, e) == 0)
         return 0;
     session_close(s);
@@ -167,7 +225,8 @@ void session_close(struct session *s)
         s->stdio[i] = -1;
     }
     scope_close(&s->images_fd);
-    s->images_fd = -1;
+    scope_close(&s->tmpdir_fd);
+    s->images_fd = s->tmpdir_fd = -1;
     local_free(&s->local);
     free(s->ignored);
     s->ignored = NULL;

@@ -5,7 +5,7 @@
  *
  *     WORKDIR/images      where DMTCP writes images
  *     WORKDIR/dmtcp.log   what DMTCP says inside of the job's processes
- *     /tmp/qckpt-XXXXXX   what it maps and listens at: on this host
+ *     /tmp/qckpt-dmtcp-XXXXXX    what it maps and listens at: on this host
  */
 #ifndef DMTCP_SESSION_H
 #define DMTCP_SESSION_H
@@ -32,6 +32,7 @@ struct session {
     struct door *door; /* NULL: not opened, or closed */
     char workdir[PATH_MAX], images[PATH_MAX], log[PATH_MAX], tmpdir[PATH_MAX];
     int images_fd;
+    int tmpdir_fd; /* locked as long as the directory is used */
     struct local local;
     struct hosts hosts; /* n is 0 for a job on this host only */
     struct links links; /* to those hosts */

@@ -438,11 +438,15 @@ def nothing_is_left(who):
     with job(count()) as j:
         start(j)
         pids = coordinator(j)
+        maps = read(f"/proc/{sysrun.processes_of(j.dir)[-1][0]}/maps")
+        directory = re.search(r"/tmp/qckpt-dmtcp-\w+", maps).group()
         j.checkpoint()
         j.power_cut(who)
         wait_until(5, "the coordinator's end",
                    lambda: not any(os.path.exists(f"/proc/{p}") for p in pids))
         restarted(j, want())
+        if os.path.exists(directory):
+            raise Failed(f"{directory} is left behind")
 
 
 def flipped_bits_are_found():
@@ -500,6 +504,14 @@ print(f.read())
         restarted(j, "x\n")
 
 
+def a_limit_of_open_files_is_named():
+    with job(count(), prefix=["/usr/bin/prlimit", "--nofile=256:"]) as j:
+        j.run()
+        if j.wait() != 1:
+            raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(read(j.err), r"only 256 open files are allowed \(ulimit -n\)", "stderr")
+
+
 def a_wrong_prefix_is_named():
     with job(count()) as j:
         j.run(env={"QCKPT_DMTCP_PREFIX": "/no/where"})
@@ -517,6 +529,7 @@ TESTS = [
     a_checkpoint_that_somebody_else_asks_for_is_let_pass, a_terminal_is_the_jobs, a_full_disk_is_refused, a_file_size_limit_is_refused,
     a_worker_killed_while_it_writes_makes_no_generation, flipped_bits_are_found,
     a_damaged_record_is_found, a_failed_restart_leaves_nothing, a_wrong_prefix_is_named,
+    a_limit_of_open_files_is_named,
 ]
 CARRIED = ["work_awk", "work_counter", "work_perl", "work_python", "work_registers", "work_ring",
            "work_threads", "work_time"]
