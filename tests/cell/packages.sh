@@ -9,6 +9,7 @@
 #
 #   packages_check        can the packages be had? says what is missing
 #   packages_tree         prints the directory, makes it when needed
+#   packages_sshd         prints the path of sshd, fetches it when needed
 #
 # Sourced by `cell`, which has die().
 
@@ -108,4 +109,25 @@ packages_tree() {
         packages_make "$cache" "$final" || die "cannot make $final"
     fi
     echo "$final"
+}
+
+# Debian's openssh-server would start a daemon when it is installed.
+packages_sshd() {
+    local found cache missing
+    cache=$(packages_cache)/openssh
+    command -v ssh ssh-keygen >/dev/null || die "there is no ssh: run \"scripts/deps cell\" as root"
+    if [ -x /usr/sbin/sshd ]; then
+        echo /usr/sbin/sshd
+        return
+    fi
+    if [ ! -x "$cache/usr/sbin/sshd" ]; then
+        mkdir -p "$cache" || die "cannot create $cache"
+        found=$(packages_downloaded openssh-server)
+        [ -n "$found" ] || (cd "$cache" && apt-get -qq -o APT::Sandbox::User=root download openssh-server >&2) ||
+            die "cannot download openssh-server: run \"scripts/deps cell\" as root, or check the network"
+        dpkg-deb -x "${found:-$(echo "$cache"/openssh-server_*.deb)}" "$cache" || die "cannot unpack openssh-server"
+    fi
+    missing=$(ldd "$cache/usr/sbin/sshd" | awk '/not found/ { print $1 }')
+    [ -z "$missing" ] || die "sshd lacks these libraries (run \"scripts/deps cell\"):" $missing
+    echo "$cache/usr/sbin/sshd"
 }

@@ -1,0 +1,93 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A job of several hosts goes on as a whole, or is not saved and says why.
+. "${0%/*}/lib.sh"
+cell_begin
+reason=$(cell ssh 2>&1) || skip_all ssh "$reason"
+
+jobs=/srv/shared/jobs
+
+# make_pe NAME CONTROL_SLAVES ALLOCATION_RULE
+make_pe() {
+    cell as-manager sh -c "cat >/tmp/$1 && qconf -Ap /tmp/$1 && qconf -aattr queue pe_list $1 all.q" >/dev/null <<P
+pe_name $1
+slots 100
+user_lists NONE
+xuser_lists NONE
+start_proc_args NONE
+stop_proc_args NONE
+allocation_rule $3
+control_slaves $2
+job_is_first_task TRUE
+urgency_slots min
+accounting_summary FALSE
+qsort_args NONE
+P
+}
+make_pe loose FALSE 1
+make_pe tight TRUE 1
+
+# hosts_of JOB: the master's first.
+hosts_of() {
+    cell as-user qstat -u '*' -g t -s rs | awk -v job="$1" '
+        $1 == job { sub(/.*@/, "", $8); print ($9 == "MASTER" ? 0 : 1), $8 }' | sort | cut -d ' ' -f 2
+}
+
+# What there is of such jobs on any host.
+leftovers() {
+    local host
+    for host in $(cell hosts); do
+        cell on "$host" sh -c 'ps -eo args | grep -E "[p]arts.py|[D]MTCP:|dmtcp_[s]sh|[-]-dmtcp-part"' |
+            sed "s/^/$host: /"
+    done
+}
+no_leftovers() {
+    [ -z "$(leftovers)" ]
+}
+
+# says JOB REASON
+says() {
+    events "$1" hook-ended | grep -qF "$2"
+}
+
+# refused NAME JOB REASON: it runs, cannot be saved, says why, and ends undisturbed.
+refused() {
+    local name=$1 job=$2
+    ok "$name runs" steps "$name" 3
+    suspend "$job"
+    ok "$name: the request is refused" wait_until 20 has_event "$job" hook-ended
+    ok "$name: with the reason" says "$job" "$3"
+    is "$name: nothing was saved" "$(generations "$job")" ""
+    cell as-user qmod -usj "$job" >/dev/null
+    ok "$name goes on" steps "$name" 20
+    cell as-user qdel "$job" >/dev/null
+    ok "$name ends" wait_until 30 is_gone "$job"
+}
+
+tight=$(submit_ckpt tight -pe tight 2 -b y $jobs/threads)
+refused tight "$tight" "control_slaves TRUE"
+
+if ! is_dmtcp; then
+    loose=$(submit_ckpt loose -pe loose 2 -v QCKPT_ENGINE=native -b y $jobs/threads)
+    refused loose "$loose" "one host only"
+    done_testing
+    exit
+fi
+
+reference moved $jobs/parts.py
+moved=$(submit_ckpt moved -pe loose 2 -b y $jobs/parts.py)
+for move in 1 2; do
+    ok "it runs before move $move" steps moved $((move * 25))
+    is "it is on two hosts" "$(hosts_of "$moved" | wc -l)" 2
+    suspend "$moved"
+    ok "it is restarted ($move)" wait_until 60 has_event "$moved" restarted $move
+done
+continued moved "$moved"
+ok "nothing of it is left on any host" wait_until 20 no_leftovers || leftovers | sed 's/^/# /'
+
+killed=$(submit_ckpt killed -pe loose 3 -b y $jobs/parts.py -s 10000)
+ok "a job of three hosts runs" steps killed 10
+cell as-user qdel "$killed" >/dev/null
+ok "deleted, it is gone" wait_until 30 is_gone "$killed"
+ok "deleted, it is so on each host" wait_until 20 no_leftovers || leftovers | sed 's/^/# /'
+done_testing
