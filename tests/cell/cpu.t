@@ -156,6 +156,9 @@ suspend "${id[lost]}"
 ok "lost comes to a wrong host, which refuses it" wait_until 30 has_event "${id[lost]}" wrong-host
 ok "... naming what is missing" says "${id[lost]}" wrong-host "avx512bw avx512cd avx512dq avx512f"
 ok "... on that host" eval 'events "${id[lost]}" wrong-host | jq -r .host | grep "n[12]"'
+ok "... and raises its requests from there" wait_until 10 eval '[ "$(requests "${id[lost]}")" = cpu_level=4,h_rt=3600 ]'
+ok "... so that it waits for the right one" wait_until 10 is_queued "${id[lost]}"
+ok "... which qckpt show has" shows "${id[lost]}" waiting
 open_host n3
 
 ### A baseline ##################################################################
@@ -182,7 +185,7 @@ open_host n3
 
 ok "lost goes on elsewhere" wait_until 60 has_event "${id[lost]}" restarted
 is "... where it may" "$(hosts_of "${id[lost]}")" "n3 n3"
-ok "... and asks for what it did before" eval 'requests "${id[lost]}" | grep -w h_rt=3600'
+is "... and it was refused once" "$(events "${id[lost]}" wrong-host | wc -l)" 1
 
 ### Tasks #######################################################################
 
