@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* How long a job that was killed at its image may take to be gone. */
-enum { GONE_TIMEOUT_S = 10 };
+enum { GONE_TIMEOUT_S = 10, STATUS_TIMEOUT_S = 5 };
 
 /* Grid Engine does not end the job, and it does not stop it either: until the job has
  * ended it is shown as suspended (application-level of checkpoint(5)). The
@@ -90,6 +90,20 @@ static enum hook_cpu_outcome ask(struct hook *h, bool even_nowhere,
     return hook_cpu_ask(&h->job, host, &contract, even_nowhere, text);
 }
 
+/* A job whose starter waits for another host has nothing to do with this one: what this
+ * CPU has must not become part of its requests. */
+static int check_runs_here(struct hook *h, struct err *e)
+{
+    struct job_status status;
+
+    if (job_request_status(h->store, STATUS_TIMEOUT_S, &status, e) == 0 ||
+        e->kind != ERR_GONE) {
+        err_clear(e);
+        return 0;
+    }
+    return err_wrap(e, "nothing is to be migrated");
+}
+
 /* ERR_REFUSED: the job stays. */
 static int raise_requests(struct hook *h, struct err *e)
 {
@@ -125,7 +139,7 @@ static int run(int argc, char **argv, bool with_cpu, struct err *e)
     if (h.pe_task)
         return 0;
     if (with_cpu)
-        result = raise_requests(&h, e);
+        result = check_runs_here(&h, e) < 0 ? -1 : raise_requests(&h, e);
     if (result == 0)
         result = migrate(&h, how, e);
     return hook_ended(&h, result, how, e);

@@ -6,8 +6,10 @@
 . "${0%/*}/../lib/tap.sh"
 . "${0%/*}/ge.sh"
 
-QCKPT_ENGINE=native
+dmtcp=${QCKPT_DMTCP_PREFIX-}
+export QCKPT_ENGINE=native
 cd "$work" || bail_out "no directory $work"
+ln -s "$QCKPT" "$libexec/qckpt-migrate-cpu"
 config=("ckpt_command=$libexec/qckpt-checkpoint")
 
 fake() {
@@ -68,6 +70,24 @@ is "a baseline reaches the program" \
 is "nobody pretends outside tests" \
     "$(status_of env QCKPT_FAKE_CPU=x86-64-v1 "$QCKPT" run -d none -- true)" 2
 
+# With DMTCP the contract is the same.
+with_dmtcp() {
+    local -x QCKPT_ENGINE=dmtcp QCKPT_DMTCP_PREFIX=$dmtcp QCKPT_CPU=baseline=x86-64-v2
+    stopped_on x86-64-v4
+    is "DMTCP: a host with less" "$(status_of fake x86-64-v1 "$QCKPT" restart -d job)" 3
+    ok "... is refused by name" grep -q "^qckpt: host .* lacks .*; generation 1 was made" said
+    touch go
+    is "... one of the baseline continues" "$(status_of fake x86-64-v2 "$QCKPT" restart -d job)" 7
+    rm go
+    is "... the variables reach the program" \
+        "$("$QCKPT" run -d dmtcp-base -- sh -c 'echo $LD_BIND_NOW')" 1
+}
+if [ -x "$dmtcp/bin/dmtcp_launch" ]; then
+    with_dmtcp
+else
+    skip dmtcp "with DMTCP" "no QCKPT_DMTCP_PREFIX/bin/dmtcp_launch"
+fi
+
 # ---- Grid Engine: its programs as far as a starter calls them
 
 # cluster LEVEL...   the hosts n1 n2... have these levels; each request can be made
@@ -105,7 +125,8 @@ echo "$2" | tr , '\n' >"${0%/*}/../requests"
 Q
     chmod 755 bin/*
     rm -f qalter.calls
-    printf '%s\n' 'h_rt h_rt TIME <= YES NO 0:0:0 0' 'cpu_level cpul INT <= YES NO 0 0' >complexes
+    printf '%s\n' 'h_rt h_rt TIME <= YES NO 0:0:0 0' 'cpu_level cpul INT <= YES NO 0 0' \
+        'cpuflag_sse4a cf_sse4a BOOL == YES NO 0 0' >complexes
 }
 
 echo held >held
@@ -153,7 +174,7 @@ again=(RESTARTED=2 QCKPT_RETRY_DELAY=1)
 
 cluster 3 2 3
 echo h_rt=3600 >requests
-saved_on x86-64-v3 QCKPT_CPU=level
+saved_on x86-64-v3
 is "a wrong host: queued again at once" "$(on x86-64-v2 "${again[@]}" QCKPT_RETRY_DELAY=1000)" 99
 is "... the job asks for what it needs, beside what it did" "$(sort requests | tr '\n' ' ')" \
     "cpu_level=3 h_rt=3600 "
@@ -165,6 +186,14 @@ ok "... the checkpoint stays" test -d "$job_dir/gen/000001"
 is "a host that claims more than it has: nothing is raised twice" \
     "$(on x86-64-v2 "${again[@]}") $(wc -l <qalter.calls)" "99 1"
 ok "... and it waits" grep -q "queued again in 2 s; the job asks already for hosts that can continue it" out
+begin x86-64-v2 "${again[@]}" QCKPT_RETRY_DELAY=1000
+wait_until 10 grep -q 'queued again in' out
+cp requests before
+is "a migration from a host where it only waits" "$(status_of ge_env SGE_CKPT_ENV=any \
+    "SGE_CKPT_DIR=$ckpt_dir" QCKPT_MIGRATE_CPU=migrate QCKPT_TESTING=1 'QCKPT_FAKE_CPU=x86-64-v2 +sse4a' \
+    "$libexec/qckpt-migrate-cpu")" 1
+ok "... adds nothing of that host to its requests" cmp requests before
+is "... and does not end the wait" "$(end_wait TERM)" "99 again in 1000 s"
 touch go
 is "the right host continues" "$(on x86-64-v4 "${again[@]}")" 7
 is "... and it waits no more" "$(shown '.state, .waiting')" "ended
