@@ -372,14 +372,18 @@ static _Noreturn void lost(struct starter *s, const struct err *why)
     queue_again_later(s, why);
 }
 
-/* Says what comes to the job's stderr, and where qckpt show finds it. */
-static void tell_waits(struct starter *s, const struct err *why, const char *next)
+/* Says what comes to the job's stderr, and where qckpt show finds it. The number of
+ * runs is for the time when the log is longer than what is read of it. */
+static void tell_waits(struct starter *s, const struct err *why, const char *next,
+                       const struct joblog_wrong_hosts *seen)
 {
+    json_t *fields = json_pack("{s:I, s:I}", "runs", (json_int_t)seen->runs, "after",
+                               (json_int_t)s->last_epoch);
     char text[sizeof(why->text) + HOOK_CPU_TEXT_SIZE + 128];
 
     snprintf(text, sizeof(text), "%s; %s", why->text, next);
     tell_stderr(LOG_WARNING, text);
-    store_log(s->store, LOG_WARNING, name, 0, "waits", NULL, "%s", next);
+    store_log(s->store, LOG_WARNING, name, 0, "waits", fields, "%s", next);
 }
 
 /* No hold: one that nobody is alive to release is a lost job. Without a wait Grid
@@ -390,15 +394,15 @@ static _Noreturn void wrong_host(struct starter *s, const struct err *why)
     char asked[HOOK_CPU_TEXT_SIZE], next[HOOK_CPU_TEXT_SIZE + 64];
     unsigned delay_s;
 
+    read_wrong_hosts(s, &seen);
     if (wrong_host_ask(&s->job, s->store, ge_spool_get(s->spool, "host"), asked)) {
         snprintf(next, sizeof(next), "%s; it is queued again", asked);
-        tell_waits(s, why, next);
+        tell_waits(s, why, next, &seen);
         exit_with(GE_EXIT_REQUEUE);
     }
-    read_wrong_hosts(s, &seen);
     delay_s = wrong_host_delay_s(seen.in_a_row, s->retry_delay_s);
     snprintf(next, sizeof(next), "the job is queued again in %u s; %s", delay_s, asked);
-    tell_waits(s, why, next);
+    tell_waits(s, why, next, &seen);
     hook_wait(delay_s);
     exit_with(GE_EXIT_REQUEUE);
 }

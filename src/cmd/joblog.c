@@ -73,6 +73,17 @@ static void wrong_host(struct joblog_wrong_hosts *found, uint64_t after,
     found->is_waiting = false;
 }
 
+static void waits(struct joblog_wrong_hosts *found, uint64_t after, const json_t *event)
+{
+    uint64_t runs = (uint64_t)json_integer_value(json_object_get(event, "runs"));
+
+    found->is_waiting = found->in_a_row > 0;
+    snprintf(found->next, sizeof(found->next), "%s", member(event, "text"));
+    if ((uint64_t)json_integer_value(json_object_get(event, "after")) == after &&
+        runs > found->runs)
+        found->runs = runs;
+}
+
 void joblog_wrong_hosts(const json_t *events, uint64_t after,
                         struct joblog_wrong_hosts *found)
 {
@@ -87,8 +98,7 @@ void joblog_wrong_hosts(const json_t *events, uint64_t after,
         if (strcmp(kind, "wrong-host") == 0) {
             wrong_host(found, after, event);
         } else if (strcmp(kind, "waits") == 0) {
-            found->is_waiting = found->in_a_row > 0;
-            snprintf(found->next, sizeof(found->next), "%s", member(event, "text"));
+            waits(found, after, event);
         } else if (strcmp(kind, "launched") == 0 || strcmp(kind, "restarted") == 0 ||
                    strcmp(kind, "ended") == 0) {
             found->is_waiting = false;

@@ -21,7 +21,8 @@ struct json_t *joblog_read(struct store *store);
 /* Runs on hosts whose CPUs lack what the job needs. */
 struct joblog_wrong_hosts {
     unsigned in_a_row; /* since the job last ran */
-    unsigned runs;     /* of those with an epoch above `after` */
+    uint64_t runs;     /* of those with an epoch above `after`, also before this part of
+                          the log when the starter has noted them */
     /* The last thing is that the job waits for another host: why, and what comes. */
     bool is_waiting;
     char since[STR_TIME_SIZE]; /* the first of those in a row */

@@ -245,6 +245,16 @@ for ((i = 0; i < 22; i++)); do
 done
 is "more runs on wrong hosts than a job may fail" "$(<last), $(logged wrong-host)" \
     "99 again in 600 s, 22"
+# The log of days is longer than what is read of it.
+python3 - "$job_dir/log.jsonl" <<'P'
+import json, sys
+with open(sys.argv[1]) as log:
+    lines = log.readlines()
+filler = json.dumps({"event": "note", "text": "x" * 1000}) + "\n"
+last = max(i for i, line in enumerate(lines) if '"wrong-host"' in line)
+with open(sys.argv[1], "w") as log:
+    log.writelines(lines[:last] + [filler] * 300 + lines[last:])
+P
 : >held # now it is shorter than the job knows it
 is "... a failure of another kind is the first, not one too many" \
     "$(on x86-64-v3 "${again[@]}") $(logged restart-failed)" "99 1"
