@@ -214,7 +214,7 @@ enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job, const char *host,
     }
     w->n = cpu_contract_requests(contract, w->cpu);
     if (w->n == 0) {
-        say(&t, "any host can continue the job");
+        say(&t, "there is nothing to ask for: every host has what is needed");
         return HOOK_CPU_ASKED_BEFORE;
     }
     to_requests(w);
@@ -223,13 +223,16 @@ enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job, const char *host,
 
 /* ---- array jobs ---- */
 
+/* "4711.3": *task is "3". */
 static bool is_task_of(const char *name, const struct ge_job *job, const char **task)
 {
     size_t length = strlen(job->job);
 
+    if (strncmp(name, job->job, length) != 0 || name[length] != '.')
+        return false;
     *task = name + length + 1;
-    return strncmp(name, job->job, length) == 0 && name[length] == '.' && **task &&
-           strlen(*task) < GE_ID_SIZE && !(*task)[strspn(*task, "0123456789")];
+    return **task && strlen(*task) < GE_ID_SIZE &&
+           !(*task)[strspn(*task, "0123456789")];
 }
 
 /* What both need: the contract of neither, and asked for nothing else than requests. */
