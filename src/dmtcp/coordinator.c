@@ -72,13 +72,15 @@ static int hear(int from, struct news *news, int *fd)
     return -1;
 }
 
-/* exec gives handlers up, but keeps what is ignored and what is blocked. */
+/* exec gives handlers up, but keeps what is ignored and what is blocked. A process of
+ * the job may end at the moment when the coordinator writes to it: DMTCP does not look
+ * whether such a write fails, and would be ended by the signal. */
 static void default_signals(void)
 {
     sigset_t none;
 
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        signal(signal_number, SIG_DFL);
+        signal(signal_number, signal_number == SIGPIPE ? SIG_IGN : SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
