@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { HOPELESS = 10 }; /* times the time-out */
 enum { LOOK_MS = 250, COMPRESSOR_MS = 10 };
 
 struct capture {
@@ -442,6 +443,18 @@ bool capture_stops(const struct capture *c)
 bool capture_is_overdue(const struct capture *c)
 {
     return c->is_overdue;
+}
+
+/* A stopped process may still be continued, a foreign one end. */
+bool capture_is_hopeless(const struct capture *c)
+{
+    char who[160];
+
+    if (!c->is_overdue ||
+        now_us() - c->grown_us < HOPELESS * c->how.timeout_s * UINT64_C(1000000))
+        return false;
+    ready_name_hindrance(c->session, who, sizeof(who));
+    return who[0] == '\0';
 }
 
 bool capture_late(struct capture *c)

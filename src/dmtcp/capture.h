@@ -53,6 +53,9 @@ bool capture_stops(const struct capture *c);
  * job goes on by capture_late, when DMTCP is ready. */
 bool capture_is_overdue(const struct capture *c);
 
+/* Whether it has been at it for so long that the job will not run again. */
+bool capture_is_hopeless(const struct capture *c);
+
 /* To be called now and then with an overdue one. True when it is over. */
 bool capture_late(struct capture *c);
 

@@ -275,13 +275,25 @@ static bool root_ends(struct engine_job *j)
     return false;
 }
 
+/* Better to go on from the last generation than to stand still for ever. */
+static void give_up_hopeless(struct engine_job *j)
+{
+    if (j->is_lost || !capture_is_hopeless(j->capture))
+        return;
+    j->is_lost = true;
+    log_error("DMTCP has lost the job: it stopped it for a checkpoint and does not get "
+              "on, though no process hinders it");
+}
+
 static void look_at_door(struct engine_job *j)
 {
     struct session *s = &j->session;
 
     if (j->capture && capture_is_overdue(j->capture)) {
-        if (!capture_late(j->capture))
+        if (!capture_late(j->capture)) {
+            give_up_hopeless(j);
             return;
+        }
         capture_end(j->capture);
         j->capture = NULL;
     }
