@@ -146,6 +146,7 @@ ok "it goes on again" wait_until 30 has_event "${id[asked]}" restarted 2
 is "its requests did not grow" "$(requests "${id[asked]}")" cpu_level=4,h_rt=3600,mem_free=1M
 ok "... as its log says" says "${id[asked]}" cpu-requests "asks already"
 is "it was never anywhere else" "$(hosts_of "${id[asked]}")" "n3 n3 n3"
+is "... nor refused by a host" "$(events "${id[asked]}" wrong-host)" ""
 
 ### On a wrong host #############################################################
 
@@ -181,6 +182,7 @@ suspend "${id[baseline]}"
 ok "with it the job goes to lesser hosts" wait_until 30 has_event "${id[baseline]}" restarted
 is "... but not below" "$(hosts_of "${id[baseline]}")" "n3 n2"
 is "... for which it asks" "$(requests "${id[baseline]}")" cpu_level=2
+is "... so that no host refuses it" "$(events "${id[baseline]}" wrong-host)" ""
 open_host n3
 
 ok "lost goes on elsewhere" wait_until 60 has_event "${id[lost]}" restarted
