@@ -29,6 +29,7 @@ int err_vset(struct err *e, enum err_kind kind, const char *fmt, va_list ap)
     memcpy(e->text, text, sizeof(text));
     e->kind = kind;
     e->sys = 0;
+    e->momentary = false;
     return -1;
 }
 
@@ -72,6 +73,12 @@ int err_code(struct err *e, int code, const char *fmt, ...)
     va_start(ap, fmt);
     set_with_errno(e, code < 0 ? -code : code, fmt, ap);
     va_end(ap);
+    return -1;
+}
+
+int err_momentary(struct err *e)
+{
+    e->momentary = true;
     return -1;
 }
 

@@ -10,6 +10,7 @@
 #define BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 enum err_kind {
     ERR_NONE = 0,
@@ -31,6 +32,7 @@ enum err_kind {
 struct err {
     enum err_kind kind;
     int sys;
+    bool momentary; /* the same may succeed soon, without anybody's help */
     char text[1024];
 };
 
@@ -46,6 +48,9 @@ int err_sys(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2
 /* The same for a call that returned -errno instead of setting errno. */
 int err_code(struct err *e, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Says of an error that is already set that it is momentary. */
+int err_momentary(struct err *e);
 
 /* Puts "CONTEXT: " before the text of an error that is already set. */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

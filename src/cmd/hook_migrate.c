@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How long a job that was killed at its image may take to be gone. */
 enum { GONE_TIMEOUT_S = 10, STATUS_TIMEOUT_S = 5 };
@@ -27,12 +28,28 @@ static void see_it_end(struct hook *h)
         GONE_TIMEOUT_S);
 }
 
+/* The job runs on after a refusal, and whoever asked for the migration does not ask
+ * again by himself: what is over in a few seconds shall not keep the job here. */
+static int save_and_stop(struct hook *h, struct job_checkpoint *done, struct err *e)
+{
+    enum { LONGEST_PAUSE_S = 4 };
+    unsigned timeout_s = hook_timeout_s(h);
+
+    for (unsigned pause_s = 1;; pause_s *= 2) {
+        if (job_request_checkpoint(h->store, true, timeout_s, NULL, NULL, done, e) == 0)
+            return 0;
+        if (e->kind != ERR_REFUSED || !e->momentary || pause_s > LONGEST_PAUSE_S)
+            return -1;
+        hook_log(h, LOG_INFO, "note", "trying again in %u s: %s", pause_s, e->text);
+        sleep(pause_s);
+    }
+}
+
 static int migrate(struct hook *h, char how[HOOK_TEXT_SIZE], struct err *e)
 {
     struct job_checkpoint done;
 
-    if (job_request_checkpoint(h->store, true, hook_timeout_s(h), NULL, NULL, &done,
-                               e) < 0) {
+    if (save_and_stop(h, &done, e) < 0) {
         if (e->kind == ERR_REFUSED)
             return err_wrap(e, "the job stays on this host and runs on");
         return -1;

@@ -133,8 +133,8 @@ struct engine {
     /* Begins a checkpoint. Returns 0 when the job has been saved as far as it had to
      * stand still: it runs again (or, with stop, stands still) and writing goes on.
      * Returns -1 with ERR_REFUSED, ERR_TIMEOUT... when the job runs on as if nothing
-     * had been; the files in dirfd are then worthless. ERR_GONE: the job ended
-     * meanwhile. */
+     * had been; the files in dirfd are then worthless. e->momentary says that another
+     * try may succeed soon. ERR_GONE: the job ended meanwhile. */
     int (*begin)(struct engine_job *j, const struct engine_request *r, struct err *e);
 
     /* While a checkpoint is being written: a descriptor that becomes readable when

@@ -92,8 +92,9 @@ size_t protocol_write_error(const struct err *error, char line[PROTOCOL_LINE_MAX
     if (!text)
         make_ascii(clean.text);
     json_decref(text);
-    return write_line(json_pack("{s:b, s:b, s:s, s:i, s:s}", "done", 1, "ok", 0, "kind",
-                                kind, "errno", clean.sys, "error", clean.text),
+    return write_line(json_pack("{s:b, s:b, s:s, s:i, s:b, s:s}", "done", 1, "ok", 0,
+                                "kind", kind, "errno", clean.sys, "momentary",
+                                clean.momentary, "error", clean.text),
                       line);
 }
 
@@ -157,6 +158,7 @@ static void read_error(json_t *object, struct err *error)
     if (error->kind == ERR_NONE)
         error->kind = ERR_FAILED;
     error->sys = (int)number(object, "errno");
+    error->momentary = json_is_true(json_object_get(object, "momentary"));
 }
 
 static void read_result(json_t *object, struct protocol_answer *a)

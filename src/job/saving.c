@@ -55,6 +55,7 @@ static enum saving_news fail(struct saving *s, bool frozen, const struct err *wh
     if (frozen && !fenced)
         s->engine->end(s->job, false);
     store_stage_abandon(s->stage);
+    s->may_pass = why->momentary;
     log_failed(s, why);
     control_finish(s->control, line, protocol_write_error(why, line));
     end(s);
@@ -176,6 +177,7 @@ static enum saving_news succeed(struct saving *s, const struct job_checkpoint *d
     bool stop = s->stop;
 
     s->last_failure[0] = '\0';
+    s->may_pass = false;
     log_published(s, done);
     fault_point("supervisor-published");
     /* Answered first: the answer says that the checkpoint is durable, and ending many

@@ -30,6 +30,7 @@ struct saving {
     struct store_stage *stage;
     bool is_asked; /* somebody waits for it; else the timer wanted it */
     uint64_t since_us, told_us;
+    bool may_pass;          /* the last one failed, but another try may succeed soon */
     char last_failure[256]; /* of the timer's: the same is not logged again */
 };
 

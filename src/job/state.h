@@ -37,6 +37,7 @@ struct supervisor {
     sigset_t held;     /* signals that came while the job stood at its image */
     bool fence_failed; /* the last check could not be made: logged once */
     uint64_t interval_at_us, fence_at_us;
+    unsigned tries; /* that failed, one after the other, and may succeed soon */
     bool is_over;
     struct supervisor_report report;
 };

@@ -112,6 +112,28 @@ static void look_at_children(struct supervisor *s)
     }
 }
 
+/* What kept the job from being saved may be over in a moment, while the interval may be
+ * hours. A try that took long (it waited for a process to stop) is not made again at
+ * once: the job shall run most of the time. */
+static uint64_t until_next_us(struct supervisor *s)
+{
+    enum { TRIES = 8, WAIT_MAX_S = 60, RUN_TO_TRY = 10 };
+    uint64_t interval = s->interval_s * UINT64_C(1000000);
+    uint64_t rest = RUN_TO_TRY * (clock_us() - s->saving.since_us);
+    uint64_t wait = UINT64_C(1000000) << s->tries;
+
+    if (!s->saving.may_pass || s->tries == TRIES) {
+        s->tries = 0;
+        return interval;
+    }
+    s->tries++;
+    if (wait > WAIT_MAX_S * UINT64_C(1000000))
+        wait = WAIT_MAX_S * UINT64_C(1000000);
+    if (wait < rest)
+        wait = rest;
+    return wait < interval ? wait : interval;
+}
+
 static void take_news(struct supervisor *s, enum saving_news news)
 {
     struct err why = {0};
@@ -131,7 +153,7 @@ static void take_news(struct supervisor *s, enum saving_news news)
         supervisor_superseded(s, &why);
         return;
     }
-    s->interval_at_us = clock_us() + s->interval_s * UINT64_C(1000000);
+    s->interval_at_us = clock_us() + until_next_us(s);
 }
 
 /* A suspended job is let go for the moment of the freeze: it shall run when it is
@@ -223,7 +245,7 @@ static void begin_what_is_due(struct supervisor *s)
     if (queued)
         save(s, stop);
     else if (timer && s->suspended)
-        take_news(s, SAVING_IDLE);
+        s->interval_at_us = clock_us() + s->interval_s * UINT64_C(1000000);
     else if (timer)
         save(s, false);
 }

@@ -77,6 +77,25 @@ is "... stops the job, to be queued again" "$(ended)" 99
 ok "... and tells from where it continues" logged hook-ended "the job continues from generation 3"
 ok "... which is no completion" test ! -e "$job_dir/done.json"
 
+# From the start a descriptor is on its way through a socket, until a file appears.
+cat >"$work/passes.py" <<'J'
+import os, socket, sys, time
+a, b = socket.socketpair()
+socket.send_fds(a, [b"x"], [0])
+open("sent", "w").close()
+while not os.path.exists("take"):
+    time.sleep(0.05)
+socket.recv_fds(b, 1, 1)
+time.sleep(1000)
+J
+start sh -c "cd $work && exec /usr/bin/python3 passes.py"
+wait_until 20 test -e "$work/sent"
+(wait_until 20 logged note "trying again" && touch "$work/take") >/dev/null &
+hook migrate 4711 0 "$ckpt_dir"
+is "qckpt-migrate tries again what may pass in a moment" "$?" 0
+is "... and the job is stopped" "$(ended)" 99
+ok "... at one more generation" logged hook-ended "the job continues from generation 4"
+
 hook migrate 4711 0 "$ckpt_dir"
 not=$?
 ok "qckpt-migrate of a job that has gone fails" test $not -ne 0

@@ -57,6 +57,26 @@ def refuse_after_restart():
         job.finish(want)
 
 
+def refuse_until_it_passes():
+    """What may be over in a moment is tried again long before the interval is over."""
+    victim = sysrun.victims()["late_passes"]
+    with sysrun.Job(sysrun.base(), victim, "refused") as job:
+        job.run("--interval", "1h")
+        job.wait_ready()
+        os.unlink(job.ready_file)
+        open(os.path.join(job.work, "send"), "w", encoding="utf-8").close()
+        job.wait_ready()
+        _, pid, pattern = sysrun.read(job.ready_file).strip().split(" ", 2)
+        status, _, err = job.tool("checkpoint", "-d", job.ckpt)
+        check_message(status, err, pid, pattern)
+        check_nothing_published(job)
+        open(os.path.join(job.work, "take"), "w", encoding="utf-8").close()
+        sysrun.wait_until(20, "a checkpoint of the timer",
+                          lambda: job.tool("verify", "-d", job.ckpt)[0] == 0)
+        job.go()
+        job.finish()
+
+
 def check_message(status, err, pid, pattern):
     if status != sysrun.REFUSED:
         raise sysrun.Failed(f"status {status}, expected {sysrun.REFUSED}: {err.strip()}")
@@ -74,4 +94,5 @@ def check_nothing_published(job):
 
 sysrun.run_tests([(name, lambda v=v: refuse(v))
                   for name, v in sysrun.victims().items() if v.refused or v.may] +
-                 [("refused after a restart", refuse_after_restart)])
+                 [("refused after a restart", refuse_after_restart),
+                  ("refused until it passes", refuse_until_it_passes)])

@@ -144,6 +144,15 @@ static int save(int dirfd, const char *name, const void *data, size_t size,
     return sum_finish(f, e);
 }
 
+/* One character each in the file "asked". */
+static void note_request(void)
+{
+    auto_fd int fd = open("asked", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    if (write(fd, ".", 1) < 0)
+        perror("asked");
+}
+
 static int begin(struct engine_job *j, const struct engine_request *r, struct err *e)
 {
     struct itimerspec when = {
@@ -152,6 +161,13 @@ static int begin(struct engine_job *j, const struct engine_request *r, struct er
     auto_free char *state = NULL;
     size_t size;
 
+    note_request();
+    if (file_engine_faults.momentary > 0) {
+        file_engine_faults.momentary--;
+        usleep(file_engine_faults.momentary_ms * 1000);
+        err_set(e, ERR_REFUSED, "process 1: passes a descriptor");
+        return err_momentary(e);
+    }
     if (file_engine_faults.refuse)
         return err_set(e, ERR_REFUSED, "process 1: holds /dev/nvidia0");
     let_run(j, false);

@@ -14,6 +14,8 @@ extern const struct engine file_engine;
 /* What the engine does wrong, on demand; set before job_run, zero: nothing. */
 struct file_engine_faults {
     bool refuse;             /* begin: ERR_REFUSED */
+    unsigned momentary;      /* begin: so many times ERR_REFUSED, which may pass */
+    unsigned momentary_ms;   /* such a try takes this long */
     bool finish_fails;       /* finish: ERR_SYS, ENOSPC */
     unsigned write_ms;       /* writing takes this long */
     bool restart_corrupt;    /* restart: ERR_CORRUPT, for the newest state seen first */

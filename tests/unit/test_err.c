@@ -40,6 +40,20 @@ static void a_long_text_is_cut_and_still_a_string(void)
     CHECK_INT(strlen(e.text), sizeof(e.text) - 1);
 }
 
+static void what_is_momentary_stays_so_until_another_error(void)
+{
+    struct err e = {0};
+
+    err_set(&e, ERR_REFUSED, "process 7 is busy");
+    CHECK(!e.momentary);
+    CHECK_INT(err_momentary(&e), -1);
+    err_wrap(&e, "job 4711");
+    CHECK(e.momentary);
+    CHECK_INT(e.kind, ERR_REFUSED);
+    err_set(&e, ERR_REFUSED, "process 7 holds a device");
+    CHECK(!e.momentary);
+}
+
 static void the_kind_decides_the_exit_status(void)
 {
     CHECK_INT(err_exit_status(ERR_SYS), 1);
@@ -55,6 +69,7 @@ int main(void)
     RUN(wrapping_reads_outside_in);
     RUN(a_system_error_says_why);
     RUN(a_long_text_is_cut_and_still_a_string);
+    RUN(what_is_momentary_stays_so_until_another_error);
     RUN(the_kind_decides_the_exit_status);
     return tap_done();
 }

@@ -91,6 +91,18 @@ static void an_error_keeps_its_kind_and_errno(void)
     CHECK_INT(got.e.sys, 28);
 }
 
+static void an_error_says_whether_it_is_momentary(void)
+{
+    struct err sent = {.kind = ERR_REFUSED, .text = "process 7"};
+    struct protocol_answer got;
+
+    CHECK(read_answer(protocol_write_error(&sent, line), &got) == 0);
+    CHECK(!got.e.momentary);
+    sent.momentary = true;
+    CHECK(read_answer(protocol_write_error(&sent, line), &got) == 0);
+    CHECK(got.e.momentary);
+}
+
 static void an_error_of_any_text_fits_a_line(void)
 {
     struct protocol_answer got;
@@ -170,6 +182,7 @@ int main(void)
     RUN(a_status_arrives_as_it_was);
     RUN(progress_is_not_the_end);
     RUN(an_error_keeps_its_kind_and_errno);
+    RUN(an_error_says_whether_it_is_momentary);
     RUN(an_error_of_any_text_fits_a_line);
     RUN(nonsense_is_an_error);
     RUN(answers_with_holes_are_read_with_zeros);

@@ -258,6 +258,65 @@ static void the_interval_makes_checkpoints(void)
     CHECK(count_is_whole(250));
 }
 
+/* The next try of the timer is far away. */
+static void what_may_pass_is_tried_again_soon(void)
+{
+    struct job_checkpoint c;
+    pid_t pid;
+
+    fresh();
+    file_engine_faults.momentary = 2;
+    config.interval_s = 1000;
+    put("last", "1000");
+    pid = front(counter);
+    CHECK(wait_for("state", "\n3\n"));
+    CHECK(!ask(false, &c));
+    CHECK_INT(e.kind, ERR_REFUSED);
+    CHECK(e.momentary);
+    CHECK(wait_for("job/log.jsonl", "generation 1:"));
+    CHECK(ask(true, &c));
+    CHECK_INT(c.generation, 2);
+    CHECK_INT(end_of(pid), W_EXITCODE(JOB_EXIT_STOPPED, 0));
+}
+
+/* Ten times as long as the job stood still for it. */
+static void a_try_that_took_long_is_made_again_later(void)
+{
+    struct job_checkpoint c;
+    pid_t pid;
+
+    fresh();
+    file_engine_faults.momentary = 1;
+    file_engine_faults.momentary_ms = 300;
+    config.interval_s = 1000;
+    put("last", "1000");
+    pid = front(counter);
+    CHECK(wait_for("state", "\n3\n"));
+    CHECK(!ask(false, &c));
+    nap_ms(2000);
+    CHECK_STR(get("asked"), ".");
+    CHECK(wait_for("job/log.jsonl", "generation 1:"));
+    CHECK(ask(true, &c));
+    CHECK_INT(end_of(pid), W_EXITCODE(JOB_EXIT_STOPPED, 0));
+}
+
+static void what_stays_refused_waits_for_the_interval(void)
+{
+    struct job_checkpoint c;
+    pid_t pid;
+
+    fresh();
+    file_engine_faults.refuse = true;
+    config.interval_s = 1000;
+    put("last", "300");
+    pid = front(counter);
+    CHECK(wait_for("state", "\n3\n"));
+    CHECK(!ask(false, &c));
+    CHECK(!e.momentary);
+    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
+    CHECK_STR(get("asked"), ".");
+}
+
 static void signals_reach_the_job(void)
 {
     pid_t pid;
@@ -324,6 +383,9 @@ int main(void)
     RUN(signals_wait_while_the_job_stands_at_its_image);
     RUN(a_job_that_its_engine_loses_goes_on_from_its_checkpoint);
     RUN(the_interval_makes_checkpoints);
+    RUN(what_may_pass_is_tried_again_soon);
+    RUN(a_try_that_took_long_is_made_again_later);
+    RUN(what_stays_refused_waits_for_the_interval);
     RUN(signals_reach_the_job);
     RUN(an_ignored_signal_stays_ignored);
     RUN(stopping_the_group_suspends_the_job);

@@ -66,6 +66,16 @@ int files_refuse_saved(const struct saved *s, struct err *e, const char *fmt, ..
     return -1;
 }
 
+int files_refuse_now(const struct saved *s, struct err *e, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    refuse(s->pid, s->fd, e, fmt, ap);
+    va_end(ap);
+    return err_momentary(e);
+}
+
 bool files_info_u64(const char *info, const char *name, int base, uint64_t *value)
 {
     size_t size = strlen(name);

@@ -190,9 +190,9 @@ static int find_waiting(const struct files_save *s, uint32_t index, struct err *
         return 0;
     /* With data on either side some may be where no descriptor leads. */
     if (n->has_data)
-        return files_refuse_saved(known, e,
-                                  "a connection that holds data and was not accepted "
-                                  "yet, or is just being closed: try again");
+        return files_refuse_now(known, e,
+                                "a connection that holds data and was not accepted "
+                                "yet, or is just being closed: try again");
     n->state = INET_WAITS;
     n->peer = listener;
     return 0;

@@ -68,8 +68,10 @@ static int take(int from, int to, struct files_queue *q, struct err *e)
             return err_sys(e, "what waits in a socket");
         if (n <= 0 && all)
             return 0;
-        if (now_ms() > end)
-            return err_set(e, ERR_TIMEOUT, "a connection does not drain");
+        if (now_ms() > end) {
+            err_set(e, ERR_TIMEOUT, "a connection does not drain");
+            return err_momentary(e);
+        }
         if (n <= 0)
             poll(NULL, 0, 1);
     }
@@ -149,11 +151,11 @@ static int take_and_give(const struct saved *from, const struct saved *to,
     const struct inet_socket *sender = from->notes;
 
     if (sender->shut_send)
-        return files_refuse_saved(from, e,
-                                  "a connection that was shut down with %d bytes that "
-                                  "the other end has no room for: try again when it "
-                                  "has read",
-                                  queued(from->copy, SIOCOUTQNSD));
+        return files_refuse_now(from, e,
+                                "a connection that was shut down with %d bytes that "
+                                "the other end has no room for: try again when it "
+                                "has read",
+                                queued(from->copy, SIOCOUTQNSD));
     if (take(from->copy, to->copy, q, e) == 0 && give(from->copy, q, e) == 0)
         return 0;
     if (q->n_messages == 0)

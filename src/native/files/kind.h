@@ -125,6 +125,9 @@ int files_refuse(const struct found *f, struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int files_refuse_saved(const struct saved *s, struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same for what may be over in a moment: err.momentary. */
+int files_refuse_now(const struct saved *s, struct err *e, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The number behind NAME in the text of fdinfo; false when it is not there. */
 bool files_info_u64(const char *info, const char *name, int base, uint64_t *value);

@@ -102,9 +102,9 @@ static int peek_one(int sock, void *buffer, size_t size, size_t *got,
                    : err_sys(e, "process %d descriptor %d: what waits in it", s->pid,
                              s->fd);
     if (msg.msg_flags & MSG_CTRUNC)
-        return files_refuse_saved(s, e,
-                                  "a socket in which descriptors are being passed "
-                                  "(SCM_RIGHTS): try again when they have arrived");
+        return files_refuse_now(s, e,
+                                "a socket in which descriptors are being passed "
+                                "(SCM_RIGHTS): try again when they have arrived");
     if ((size_t)n > size)
         return files_refuse_saved(s, e,
                                   "a socket with a message of %zd bytes, more "

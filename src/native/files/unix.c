@@ -174,9 +174,9 @@ static int renew(struct files_save *s, uint32_t index, struct err *e)
     char byte;
 
     if (u->state != UNIX_PAIR)
-        return files_refuse_saved(known, e,
-                                  "a socket in which an empty message waits: try again "
-                                  "when it has been read");
+        return files_refuse_now(known, e,
+                                "a socket in which an empty message waits: try again "
+                                "when it has been read");
     for (uint32_t i = 0; i < u->queue.n_messages; i++)
         recv(known->copy, &byte, 1, MSG_DONTWAIT);
     return files_queue_fill(&u->queue, s->files[u->peer].copy, FILES_FILL_SOCKET, e);
@@ -189,9 +189,9 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
 
     find_state(s, index);
     if (u->state == UNIX_WAITS && u->has_sent)
-        return files_refuse_saved(&s->files[index], e,
-                                  "a connection that has sent something and was not "
-                                  "accepted yet: try again when it was");
+        return files_refuse_now(&s->files[index], e,
+                                "a connection that has sent something and was not "
+                                "accepted yet: try again when it was");
     if (has_empty(&u->queue) && renew(s, index, e) < 0)
         return -1;
     enc_u32(&c, u->type);

@@ -241,8 +241,11 @@ int collect_process(struct save *s, uint32_t i, struct err *e)
         s->img->last_pid = p->pid;
     if (p->zombie)
         return 0;
-    if (refuse_by_user(status, e) < 0 || refuse_by_status(status, e) < 0 ||
-        refuse_by_namespaces(f->pid, s->root->parent, p->pid, e) < 0 ||
+    /* A child that is a setuid program, or has locked itself in (file(1)), soon ends,
+     * as a rule. */
+    if (refuse_by_user(status, e) < 0 || refuse_by_status(status, e) < 0)
+        return f->pid == s->root->root ? -1 : err_momentary(e);
+    if (refuse_by_namespaces(f->pid, s->root->parent, p->pid, e) < 0 ||
         refuse_by_sharing(s, i, e) < 0)
         return -1;
     fill_stat(p, &stat);

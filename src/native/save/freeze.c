@@ -57,11 +57,13 @@ static int wait_until(struct freezer *z, pid_t tid, int *status)
             sched_yield();
             continue;
         }
-        if (is_past(&z->deadline))
-            return err_set(z->e, ERR_TIMEOUT,
-                           "process %d does not stop within %u s (does it wait for a "
-                           "disk or a file server?)",
-                           tid, z->target->timeout_s);
+        if (is_past(&z->deadline)) {
+            err_set(z->e, ERR_TIMEOUT,
+                    "process %d does not stop within %u s (does it wait for a disk or "
+                    "a file server?)",
+                    tid, z->target->timeout_s);
+            return err_momentary(z->e);
+        }
         nanosleep(&(struct timespec){0, pause_ns}, NULL);
     }
 }
@@ -142,6 +144,9 @@ static enum stop_result seize(struct freezer *z, pid_t tid)
                     "process %d may not be traced: it runs as another user, has more "
                     "rights than this one, or is not dumpable (prctl PR_SET_DUMPABLE)",
                     tid);
+        /* A program of another user (sudo, ping) soon ends, as a rule, and so does a
+         * look at the system calls of one (strace). */
+        err_momentary(z->e);
         return STOP_FAILED;
     }
     err_sys(z->e, "trace process %d", tid);
@@ -279,9 +284,10 @@ static int await_death(struct freezer *z, struct frozen_process *p)
                            p->pid);
         if (s.state == 'X')
             return 1;
-        if (is_past(&z->deadline))
-            return err_set(z->e, ERR_TIMEOUT, "process %d neither stops nor ends",
-                           p->pid);
+        if (is_past(&z->deadline)) {
+            err_set(z->e, ERR_TIMEOUT, "process %d neither stops nor ends", p->pid);
+            return err_momentary(z->e);
+        }
         nanosleep(&(struct timespec){0, 100000}, NULL);
     }
 }
