@@ -21,7 +21,7 @@ done
 cell net n2 down
 ok "cable is restarted" wait_until 90 has_event "$cable" restarted
 is "it is where there is a network" "$(host_of "$cable")" n3
-ok "the old copy stops" wait_until 30 eval "! cell on n2 pgrep -f '$(pattern_of 12)'"
+ok "the old copy stops" within 30 eval "! cell on n2 pgrep -f '$(pattern_of 12)'"
 cell net n2 up
 ok "the host is back" wait_until 60 cell status
 ok "cable runs on" cell on n3 pgrep -f "$(pattern_of 12)"

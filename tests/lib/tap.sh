@@ -12,7 +12,9 @@
 #   diag text...                  a line for the reader
 #   skip_all PREREQUISITE reason  the whole script cannot run here
 #   skip PREREQUISITE name reason one test cannot run here
-#   wait_until SECONDS command... polls; fails when the time is over
+#   wait_until SECONDS command... polls; fails when the time is over: SECONDS that are
+#                                 generous on an idle machine, six times that on any
+#   within SECONDS command...     the same for a time that is promised
 #
 # A skip names its prerequisite. REQUIRE="cell ptrace dmtcp" in the environment
 # turns the skips for those prerequisites into failures: a machine that is meant
@@ -119,6 +121,12 @@ tap_now() {
 }
 
 wait_until() {
+    local seconds=$1
+    shift
+    within $((seconds * 6)) "$@"
+}
+
+within() {
     local end=$(($(tap_now) + $1 * 100))
     shift
     until "$@" >/dev/null 2>&1; do

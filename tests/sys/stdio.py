@@ -174,7 +174,7 @@ class Terminal:
         self.seen = b""
 
     def wait_for(self, text):
-        end = time.monotonic() + 10
+        end = time.monotonic() + 10 * sysrun.PATIENCE
         while text not in self.seen:
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.fd], [], [], left)[0]:
@@ -188,7 +188,7 @@ class Terminal:
         os.write(self.fd, text)
 
     def wait(self):
-        end = time.monotonic() + 10
+        end = time.monotonic() + 10 * sysrun.PATIENCE
         while time.monotonic() < end:
             try:
                 if select.select([self.fd], [], [], 0.05)[0]:

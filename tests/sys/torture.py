@@ -10,29 +10,41 @@ import sysrun
 
 # A published generation is synced to its medium; that is not what is tried here.
 FAST = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-LEAST = 3
+LEAST, RUNS_MAX = 3, 10
 
 
-def save_all_the_time(victim):
-    want = sysrun.undisturbed(victim)
+def save_one_run(victim, want, wanted):
+    """The pauses in ms of as many checkpoints as the time allows, at least `wanted`; of
+    fewer when the victim has ended by then."""
+    pauses = []
     with tempfile.TemporaryDirectory(prefix="qckpt-sys-", dir=FAST) as fast:
         ckpt = os.path.join(fast, "ckpt")
         with sysrun.Job(sysrun.base(), victim, "torture", ckpt=ckpt) as job:
             job.run()
             job.wait_ready()
-            done, pauses = 0, []
             end = time.monotonic() + 2.5
-            while job.process.poll() is None and time.monotonic() < end:
+            while job.process.poll() is None and (
+                    time.monotonic() < end or len(pauses) < wanted):
                 out = job.try_checkpoint("--json")
                 if out is None:
                     break
-                done += 1
                 pauses.append(json.loads(out).get("pause_us", 0) / 1000)
             job.go()
             job.finish(want)
-    if done < LEAST:
-        raise sysrun.Failed(f"only {done} checkpoints, expected at least {LEAST}")
-    return f"{done} checkpoints, longest pause {max(pauses):.0f} ms"
+    return pauses
+
+
+def save_all_the_time(victim):
+    want = sysrun.undisturbed(victim)
+    pauses, runs = [], 0
+    # On a slow machine one run may be over too soon.
+    while len(pauses) < LEAST and runs < RUNS_MAX:
+        pauses += save_one_run(victim, want, LEAST - len(pauses))
+        runs += 1
+    if len(pauses) < LEAST:
+        raise sysrun.Failed(f"only {len(pauses)} checkpoints in {runs} runs, expected at "
+                            f"least {LEAST}")
+    return f"{len(pauses)} checkpoints, longest pause {max(pauses):.0f} ms"
 
 
 sysrun.run_tests([(name, lambda v=v: save_all_the_time(v))

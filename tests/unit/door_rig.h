@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-enum { STRANGER = 65534, WAIT_MS = 10000 };
+enum { STRANGER = 65534, WAIT_MS = 60000 };
 
 struct rig {
     char dir[64];

@@ -13,7 +13,7 @@
 #include "tap.h"
 
 /* The last three are how a front exits when no job ended. */
-enum { PATIENCE_MS = 10000, NOT_STARTED = 200, SUPERSEDED = 201, LOST = 202 };
+enum { PATIENCE_MS = 60000, NOT_STARTED = 200, SUPERSEDED = 201, LOST = 202 };
 
 /* Counts in "state", a line a number, up to the number in "last"; then exits with 5. */
 extern const char counter[];
