@@ -613,7 +613,7 @@ static void copy_coordinator(char dir[64])
 {
     auto_free char *program = NULL;
     struct err e = {0};
-    size_t size;
+    size_t size = 0;
     int fd;
 
     snprintf(coordinator, sizeof(coordinator), "%s/fake_coordinator",

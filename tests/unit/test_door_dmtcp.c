@@ -365,7 +365,7 @@ static void copy_command(void)
 {
     auto_free char *program = NULL;
     struct err e = {0};
-    size_t size;
+    size_t size = 0;
     int fd;
 
     snprintf(tools, sizeof(tools), "/tmp/qckpt-door-XXXXXX");
