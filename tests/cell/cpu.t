@@ -51,7 +51,9 @@ says() {
     events "$1" "$2" | jq -r .text | grep -F -e "$3"
 }
 shows() {
-    cell as-user qckpt show -d "/srv${ckpt_dirs[-1]#"$cell_dir/srv"}/geuser/$1.1" | grep -F -e "$2"
+    local dir
+    dir=$(store "$1")
+    cell as-user qckpt show -d "${dir#"$cell_dir"}" | grep -F -e "$2"
 }
 # started NAME HOST [QSUB-OPTION...] COMMAND...: there, and free to go elsewhere
 started() {
