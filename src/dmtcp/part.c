@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -29,6 +30,7 @@ struct part {
     const char *workdir, *tmpdir;
     char *const *command; /* NULL: none */
     pid_t child;          /* the command, or 0 */
+    int tmpdir_fd;
 };
 
 /* ---- the job's processes on this host ---- */
@@ -214,8 +216,21 @@ static void look_after(struct part *p)
     }
 }
 
+/* Locked, or another run of this user on this host would take it for left behind
+ * (session.c). */
+static int make_tmpdir(struct part *p, struct err *e)
+{
+    if (mkdir(p->tmpdir, 0700) < 0)
+        return err_sys(e, "make %s", p->tmpdir);
+    p->tmpdir_fd = open(p->tmpdir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (p->tmpdir_fd < 0 || flock(p->tmpdir_fd, LOCK_SH) < 0 ||
+        access(p->tmpdir, F_OK) < 0)
+        return err_sys(e, "lock %s", p->tmpdir);
+    return 0;
+}
+
 /* The directory of images must be the one that the supervisor sees. */
-static int prepare(const struct part *p, struct err *e)
+static int prepare(struct part *p, struct err *e)
 {
     auto_fd int fd = open(p->workdir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -226,9 +241,7 @@ static int prepare(const struct part *p, struct err *e)
                        p->workdir);
     if (faccessat(fd, "images", W_OK, AT_EACCESS) < 0)
         return err_sys(e, "%s/images", p->workdir);
-    if (mkdir(p->tmpdir, 0700) < 0)
-        return err_sys(e, "make %s", p->tmpdir);
-    return 0;
+    return make_tmpdir(p, e);
 }
 
 static int run(struct part *p)
@@ -257,6 +270,8 @@ void part_as_told(int argc, char **argv)
 {
     if (argc < 4 || strcmp(argv[1], part_word) != 0)
         return;
-    exit(run(&(struct part){
-        .workdir = argv[2], .tmpdir = argv[3], .command = argc > 4 ? argv + 4 : NULL}));
+    exit(run(&(struct part){.workdir = argv[2],
+                            .tmpdir = argv[3],
+                            .command = argc > 4 ? argv + 4 : NULL,
+                            .tmpdir_fd = -1}));
 }

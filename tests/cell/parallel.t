@@ -87,7 +87,40 @@ ok "nothing of it is left on any host" wait_until 20 no_leftovers || leftovers |
 
 killed=$(submit_ckpt killed -pe loose 3 -b y $jobs/parts.py -s 10000)
 ok "a job of three hosts runs" steps killed 10
+is "on each of them" "$(leftovers | sed 's/:.*//' | sort -u | wc -l)" 3
 cell as-user qdel "$killed" >/dev/null
 ok "deleted, it is gone" wait_until 30 is_gone "$killed"
 ok "deleted, it is so on each host" wait_until 20 no_leftovers || leftovers | sed 's/^/# /'
+
+orphaned=$(submit_ckpt orphaned -pe loose 2 -b y $jobs/parts.py -s 10000)
+ok "another runs" steps orphaned 10
+host=$(hosts_of "$orphaned" | head -n 1)
+cell on "$host" sh -c "kill -KILL \$(cat /srv/local/spool/$host/active_jobs/$orphaned.1/job_pid)"
+ok "what Grid Engine has started is killed, and so is all of it on each host" wait_until 20 no_leftovers ||
+    leftovers | sed 's/^/# /'
+cell as-user qdel "$orphaned" >/dev/null
+ok "it ends" wait_until 30 is_gone "$orphaned"
+
+# What ran on two hosts may get one.
+reference fewer $jobs/parts.py
+fewer=$(submit_ckpt fewer -pe loose 2 -b y $jobs/parts.py)
+ok "fewer runs" steps fewer 20
+is "fewer is on two hosts" "$(hosts_of "$fewer" | wc -l)" 2
+cell as-manager qconf -mattr pe allocation_rule '$fill_up' loose >/dev/null
+suspend "$fewer"
+ok "fewer is restarted" wait_until 60 has_event "$fewer" restarted
+is "fewer is on one host" "$(hosts_of "$fewer" | sort -u | wc -l)" 1
+continued fewer "$fewer"
+cell as-manager qconf -mattr pe allocation_rule 1 loose >/dev/null
+
+reference power $jobs/parts.py -s 150
+power=$(submit_ckpt power -pe loose 2 -r y -v QCKPT_INTERVAL=3 -b y $jobs/parts.py -s 150)
+ok "power has a checkpoint" wait_until 30 has_event "$power" checkpoint
+ok "power goes on" steps power 40
+lost=$(hosts_of "$power" | head -n 1)
+cell crash "$lost"
+ok "its first host is lost, and it goes on elsewhere" wait_until 90 has_event "$power" restarted
+cell boot "$lost"
+continued power "$power"
+ok "nothing of either run is left" wait_until 70 no_leftovers || leftovers | sed 's/^/# /'
 done_testing

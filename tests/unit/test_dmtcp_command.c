@@ -80,6 +80,7 @@ static void check_list(const char *name, const char *const unique[3])
         CHECK_INT(l.worker[i].virtual_pid, 40000 + 1000 * i);
         CHECK_STR(l.worker[i].unique, unique[i]);
         CHECK(l.worker[i].pid > 8000 && l.worker[i].pid < 10000);
+        CHECK_STR(l.worker[i].host, "vm");
     }
     free(text);
 }
