@@ -24,6 +24,14 @@
 /* Strangers are told of this often, so that nobody can fill the job's log. */
 enum { STRANGER_PERIOD_S = 10 };
 
+/*
+ * From the first process that runs again after a checkpoint to the last that has said
+ * so, the coordinator (3.2, 4.2) rejects every new process, which ends it: a job that
+ * forks at that moment would be lost. So nobody is let in for as long as that may take;
+ * a fork waits meanwhile. Between two looks the coordinator does its other work.
+ */
+enum { RESUME_MS = 300, RESUME_LOOK_MS = 2 };
+
 /* Where descriptors lie once the door holds only its own. */
 enum { SLOT_CHANNEL = 3, SLOT_LISTENER, SLOT_LOG, SLOT_DIAG, SLOTS_END };
 
@@ -33,7 +41,8 @@ struct door_state {
     enum guard_barrier last; /* the barrier that was written last */
     bool held;
     uint64_t held_id;
-    int waiting; /* accepted for a call that went away; -1: none */
+    long long resumed_ms; /* when the job was let go after its last checkpoint, or 0 */
+    int waiting;          /* accepted for a call that went away; -1: none */
     struct sockaddr_in waiting_peer;
     time_t told_s; /* when a stranger was told of; 0: never */
     unsigned untold;
@@ -195,14 +204,36 @@ static int next_connection(struct door_state *s, struct sockaddr_in *peer)
     return accept4(s->keeper->listener, (struct sockaddr *)peer, &size, SOCK_CLOEXEC);
 }
 
+static long long now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* Whether new processes have to wait, see RESUME_MS. */
+static bool resumes(struct door_state *s)
+{
+    if (s->resumed_ms && now_ms() - s->resumed_ms > RESUME_MS)
+        s->resumed_ms = 0;
+    return s->resumed_ms != 0;
+}
+
 /* The listening socket does not block: one who has gone again is nobody to wait for. */
 static void on_accept(struct door_state *s, const struct guard_call *call)
 {
     int guard = s->coordinator.listener;
     struct sockaddr_in address = {0};
-    auto_fd int fd = next_connection(s, &address);
+    auto_fd int fd = -1;
     struct peer peer;
 
+    if (resumes(s)) {
+        poll(NULL, 0, RESUME_LOOK_MS);
+        guard_fail(guard, call->id, EAGAIN);
+        return;
+    }
+    fd = next_connection(s, &address);
     if (fd < 0) {
         guard_fail(guard, call->id, errno);
         return;
@@ -304,6 +335,8 @@ static void on_caller(struct door_state *s)
     }
     if (s->held) {
         s->held = false;
+        if (s->last == BARRIER_WRITTEN)
+            s->resumed_ms = now_ms();
         /* Interrupted just now: it asks again, and is let by as one of `last`. */
         guard_continue(s->coordinator.listener, s->held_id);
     }

@@ -148,6 +148,38 @@ static void each_checkpoint_is_told_once(void)
     rig_close(&r);
 }
 
+static long long now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* The coordinator rejects them until all have said that they run. */
+static void new_processes_wait_while_a_job_gets_going_again(void)
+{
+    struct rig r = rig_open(coordinator, 10);
+    long long since;
+    int worker;
+
+    if (!opened(&r))
+        return;
+    worker = join(&r);
+    request(&r, 'c');
+    CHECK_INT(rig_event(&r, WAIT_MS), DOOR_WRITTEN);
+    since = now_ms();
+    release(&r);
+    CHECK_STR(passed(worker, WAIT_MS), "DMT:WriteCkpt");
+    close(join(&r));
+    CHECK(now_ms() - since >= 200);
+    since = now_ms();
+    close(join(&r));
+    CHECK(now_ms() - since < 200);
+    close(worker);
+    rig_close(&r);
+}
+
 static void a_restart_is_held_and_then_a_checkpoint(void)
 {
     struct rig r = rig_open(coordinator, 10);
@@ -635,6 +667,7 @@ int main(void)
     copy_coordinator(dir);
     RUN(a_checkpoint_is_held_until_it_is_released);
     RUN(each_checkpoint_is_told_once);
+    RUN(new_processes_wait_while_a_job_gets_going_again);
     RUN(a_restart_is_held_and_then_a_checkpoint);
     RUN(other_texts_of_that_length_pass);
     RUN(a_signal_does_not_end_the_hold);
