@@ -35,6 +35,7 @@ struct restart {
     const struct restart_how *how;
     struct record record;
     char images[PATH_MAX]; /* with the names that dmtcp_restart wants */
+    bool made_workdir;     /* that of the run that saved, for put_saved */
     size_t
         *place; /* of each image: 0 is here, N is session->hosts.other[N - 1]; owned */
 };
@@ -133,7 +134,8 @@ static int put_saved(struct restart *r, struct err *e)
         return 0;
     if (old_workdir(r, workdir, sizeof(workdir), e) < 0)
         return -1;
-    if (mkdir(workdir, 0700) < 0 || mkdir(r->record.directory, 0700) < 0)
+    r->made_workdir = mkdir(workdir, 0700) == 0;
+    if (!r->made_workdir || mkdir(r->record.directory, 0700) < 0)
         return err_set(e, ERR_REFUSED,
                        "DMTCP will look for files of the job in %s, which cannot be "
                        "made here (%s): has the job's directory been moved?",
@@ -149,8 +151,8 @@ static void remove_saved(struct restart *r)
     char workdir[PATH_MAX];
     struct err ignored = {0};
 
-    if (has_saved(&r->record.images) &&
-        old_workdir(r, workdir, sizeof(workdir), &ignored) == 0)
+    /* One that was there is somebody's: of a run that still lives, say. */
+    if (r->made_workdir && old_workdir(r, workdir, sizeof(workdir), &ignored) == 0)
         io_remove_tree(AT_FDCWD, workdir, &ignored);
 }
 
