@@ -260,9 +260,13 @@ static int check_set(struct capture *c, struct err *e)
 {
     auto_processes struct processes live = {0};
     struct images *set = &c->record.images;
+    pid_t unwaited;
 
     if (session_reap(c->session))
         return err_set(e, ERR_GONE, "the job ended while it was being saved");
+    unwaited = session_unwaited(c->session);
+    if (unwaited)
+        return ready_refuse_unwaited(unwaited, e);
     if (session_own_processes(c->session, &live, e) < 0 ||
         images_list(c->session->images_fd, set, e) < 0)
         return -1;
@@ -459,6 +463,10 @@ bool capture_is_hopeless(const struct capture *c)
 
 bool capture_late(struct capture *c)
 {
+    uint64_t ticks;
+
+    while (read(c->timer, &ticks, sizeof(ticks)) > 0)
+        ;
     hear(c);
     return !c->is_overdue;
 }

@@ -65,6 +65,7 @@ struct lister {
     size_t n_ignored;
     struct processes *out;
     struct err *e;
+    pid_t unwaited; /* see processes_unwaited */
 };
 
 static int list_below(struct lister *l, pid_t parent);
@@ -85,8 +86,11 @@ static int list_tree(struct lister *l, pid_t pid)
         return 0;
     if (proc_stat_read(pid, &st, l->e) < 0)
         return l->e->kind == ERR_GONE ? 0 : -1;
-    if (st.state == 'Z' || st.state == 'X')
+    if (st.state == 'Z' || st.state == 'X') {
+        if (st.ppid != getpid())
+            l->unwaited = pid;
         return 0;
+    }
     if (!is_listed(l->out, pid) && append(l->out, pid, &st, l->e) < 0)
         return -1;
     return list_below(l, pid);
@@ -109,7 +113,8 @@ int processes_list(const pid_t *ignored, size_t n_ignored, struct processes *out
                    struct err *e)
 {
     auto_processes struct processes found = {0};
-    struct lister l = {ignored, n_ignored, &found, e};
+    struct lister l = {
+        .ignored = ignored, .n_ignored = n_ignored, .out = &found, .e = e};
 
     if (list_below(&l, getpid()) < 0)
         return -1;
@@ -119,9 +124,20 @@ int processes_list(const pid_t *ignored, size_t n_ignored, struct processes *out
     return 0;
 }
 
+pid_t processes_unwaited(const pid_t *ignored, size_t n_ignored)
+{
+    auto_processes struct processes found = {0};
+    struct err e = {0};
+    struct lister l = {
+        .ignored = ignored, .n_ignored = n_ignored, .out = &found, .e = &e};
+
+    list_below(&l, getpid());
+    return l.unwaited;
+}
+
 int processes_add_tree(pid_t pid, struct processes *all, struct err *e)
 {
-    struct lister l = {NULL, 0, all, e};
+    struct lister l = {.out = all, .e = e};
 
     if (list_tree(&l, pid) < 0)
         return -1;

@@ -35,6 +35,10 @@ struct processes {
 int processes_list(const pid_t *ignored, size_t n_ignored, struct processes *out,
                    struct err *e);
 
+/* The pid of one that has ended but whose parent, in the job, has not asked for its
+ * status; 0: there is none. */
+pid_t processes_unwaited(const pid_t *ignored, size_t n_ignored);
+
 /* Adds a process and all below it, those left out that are there. */
 int processes_add_tree(pid_t pid, struct processes *all, struct err *e);
 

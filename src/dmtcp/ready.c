@@ -56,6 +56,35 @@ static int list(const struct session *s, struct processes *all, struct err *e)
     return session_own_processes(s, all, e) < 0 ? -1 : processes_measure(all, e);
 }
 
+int ready_refuse_unwaited(pid_t pid, struct err *e)
+{
+    err_set(e, ERR_REFUSED,
+            "process %d has ended, and its parent has not asked for its status yet "
+            "(wait(2)): DMTCP would not carry it",
+            pid);
+    return err_momentary(e);
+}
+
+/* As a rule a parent asks at once. */
+static int check_unwaited(const struct session *s, struct err *e)
+{
+    unsigned same = 0;
+    pid_t suspect = 0;
+
+    for (unsigned i = 0; i < LOOKS_MAX; i++) {
+        pid_t found = session_unwaited(s);
+
+        if (!found)
+            return 0;
+        same = found == suspect ? same + 1 : 0;
+        suspect = found;
+        if (same >= PATIENCE_MS / LOOK_MS)
+            return ready_refuse_unwaited(found, e);
+        poll(NULL, 0, LOOK_MS);
+    }
+    return 0;
+}
+
 /* Nothing hinders DMTCP for longer than a moment. */
 static int check_processes(const struct session *s, struct processes *all,
                            struct err *e)
@@ -196,9 +225,9 @@ int ready_for_checkpoint(struct session *s, unsigned timeout_s, struct ready *re
     auto_processes struct processes all = {0};
 
     *ready = (struct ready){0};
-    if (check_processes(s, &all, e) == 0 && ready_wait_running(s, timeout_s, e) == 0 &&
-        find_root(s, ready, e) == 0 && check_parts(s, ready, e) == 0 &&
-        check_room(s, &all, ready, e) == 0)
+    if (check_processes(s, &all, e) == 0 && check_unwaited(s, e) == 0 &&
+        ready_wait_running(s, timeout_s, e) == 0 && find_root(s, ready, e) == 0 &&
+        check_parts(s, ready, e) == 0 && check_room(s, &all, ready, e) == 0)
         return 0;
     command_list_free(&ready->workers);
     return -1;

@@ -36,6 +36,9 @@ int ready_count_part(struct link *link, struct links_count *count, struct err *e
 /* Waits, at most timeout_s, until every process of the job runs. */
 int ready_wait_running(struct session *s, unsigned timeout_s, struct err *e);
 
+/* ERR_REFUSED for processes_unwaited: -1. */
+int ready_refuse_unwaited(pid_t pid, struct err *e);
+
 /* "process 4711 (name) is not under DMTCP", or "". */
 void ready_name_hindrance(const struct session *s, char *out, size_t size);
 

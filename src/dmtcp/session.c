@@ -343,6 +343,11 @@ int session_own_processes(const struct session *s, struct processes *out, struct
     return 0;
 }
 
+pid_t session_unwaited(const struct session *s)
+{
+    return processes_unwaited(s->ignored, not_the_jobs(s));
+}
+
 static bool is_ignored(const struct session *s, pid_t pid)
 {
     size_t n = not_the_jobs(s);
@@ -385,6 +390,26 @@ bool session_has_failed(const struct session *s)
 {
     return s->has_ended && WIFEXITED(s->status) &&
            WEXITSTATUS(s->status) == SESSION_FAIL_STATUS;
+}
+
+/* Word for word what jassert writes before it ends a process. */
+bool session_has_error(const struct session *s)
+{
+    static const char last[] = ": Terminating...\n";
+    auto_fd int fd = open(s->log, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    char buffer[LAST_WORDS];
+    size_t kept = 0;
+    ssize_t n;
+
+    while (fd >= 0 && (n = read(fd, buffer + kept, sizeof(buffer) - kept)) > 0) {
+        size_t all = kept + (size_t)n;
+
+        if (memmem(buffer, all, last, sizeof(last) - 1))
+            return true;
+        kept = all < sizeof(last) ? all : sizeof(last);
+        memmove(buffer, buffer + all - kept, kept);
+    }
+    return false;
 }
 
 void session_kill(struct session *s)

@@ -97,11 +97,19 @@ int session_processes(const struct session *s, struct processes *out, struct err
 int session_own_processes(const struct session *s, struct processes *out,
                           struct err *e);
 
+/* See processes_unwaited; those on this host. */
+pid_t session_unwaited(const struct session *s);
+
 /* Collects the job's children that have ended. Whether `root` is or was one of them. */
 bool session_reap(struct session *s);
 
 /* Whether the root has ended because DMTCP failed in it. */
 bool session_has_failed(const struct session *s);
+
+/* Whether DMTCP has ended any process of the job in this run. What the others have made
+ * of that, as a shell that takes it for the end of a command, is not the job's result.
+ */
+bool session_has_error(const struct session *s);
 
 /* Kills every process of the job, until none is left or some seconds have passed. */
 void session_kill(struct session *s);

@@ -318,20 +318,26 @@ static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
         return ENGINE_LOST;
     if (!j->session.has_ended)
         return ENGINE_RUNS;
-    if (!session_has_failed(&j->session))
+    if (!session_has_failed(&j->session) && !session_has_error(&j->session))
         return ENGINE_ENDED;
     j->is_lost = true;
     session_last_words(&j->session, said, sizeof(said));
-    log_error("DMTCP has failed in the job's first process: %s", said);
+    log_error("DMTCP has failed in %s: %s",
+              session_has_failed(&j->session) ? "the job's first process"
+                                              : "a process of the job",
+              said);
     return ENGINE_LOST;
 }
 
 /* Not during a checkpoint: that hears for itself, and one that is not done with what it
- * has heard would make the caller run in circles. */
+ * has heard would make the caller run in circles. One that is overdue is looked at now
+ * and then: it may never end. */
 static int dmtcp_watch_fd(struct engine_job *j)
 {
     bool hears = j->capture && !capture_is_overdue(j->capture);
 
+    if (j->capture && !hears && !j->session.is_closed)
+        return capture_fd(j->capture);
     return hears || j->session.is_closed ? -1 : door_fd(j->session.door);
 }
 

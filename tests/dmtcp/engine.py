@@ -4,6 +4,7 @@
 
 QCKPT_DMTCP_PREFIX says where it is installed; without it these are skipped.
 """
+import ctypes
 import glob
 import json
 import os
@@ -21,6 +22,7 @@ from sysrun import Failed, Skipped, read, wait_until  # noqa: E402
 
 PREFIX = os.environ.get("QCKPT_DMTCP_PREFIX")
 ROUNDS = 40
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
 
 # Counts, a line a round, with a child that counts too; its output tells whether any
 # round was lost or done twice.
@@ -51,6 +53,39 @@ while not os.path.exists(os.environ["VICTIM_GO"]):
     time.sleep(0.05)
 if child == 0: os._exit(0)
 print("status", os.waitpid(child, 0)[1])
+"""
+
+
+# A child that has ended, and is asked for its status late.
+LATE = r"""
+import os, time
+child = os.fork()
+if child == 0: os._exit(7)
+open(os.environ["VICTIM_READY"], "w").close()
+while not os.path.exists(os.environ["VICTIM_GO"]):
+    time.sleep(0.05)
+print("status", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+# DMTCP ends a child in the middle; its parent thinks nothing of it.
+CHILD_FAILS = r"""
+import os, resource
+child = os.fork()
+if child == 0:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+    os._exit(os.fork() == 0)
+print("child", os.waitpid(child, 0)[1] >> 8)
+"""
+
+# Makes processes all the time; none may get lost, at a checkpoint either.
+FORKS = r"""
+i=0
+while [ $i -lt 3 ] || [ ! -e "$VICTIM_GO" ]; do
+    [ "$(sh -c 'echo $(($1 * 2))' x $i)" = $((i * 2)) ] || echo wrong $i
+    i=$((i + 1))
+    [ $i -ne 3 ] || : >"$VICTIM_READY"
+done
+echo done
 """
 
 
@@ -311,6 +346,12 @@ def a_stopped_process_is_refused():
         j.finish("status 0\n")
 
 
+def a_status_nobody_asked_for_is_refused():
+    with job(python("late", LATE)) as j:
+        start(j)
+        refused(j, r"process \d+ has ended, and its parent has not asked", "status 7\n")
+
+
 def wait_large_image(j):
     temps = j.ckpt + "/.work.*/images/*.temp"
     wait_until(20, "a large image", lambda: any(
@@ -434,6 +475,46 @@ def lost(who):
         restarted(j, want())
 
 
+def a_child_that_dmtcp_ends_loses_the_job():
+    with job(python("child", CHILD_FAILS)) as j:
+        j.run()
+        if j.wait(30) != 1:
+            raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(log(j), "DMTCP has failed in a process of the job", "the log")
+        if os.path.exists(j.ckpt + "/done.json"):
+            raise Failed("a lost job is recorded as done")
+
+
+def a_checkpoint_that_never_ends_loses_the_job():
+    """A process that a debugger holds stands for two of DMTCP's that wait for each other."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with job(python("big", BIG)) as j:
+        start(j, env={"QCKPT_FREEZE_TIMEOUT": "1"})
+        j.checkpoint()
+        big = max(sysrun.processes_of(j.dir), key=lambda p: resident(p[0]))[0]
+        for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+            if libc.ptrace(request, big, None, None) < 0:
+                raise Skipped(f"ptrace: {os.strerror(ctypes.get_errno())}")
+        wait_until(5, "the stop", lambda: re.search(r"\) t ", read(f"/proc/{big}/stat")))
+        _, err = j.checkpoint(expect=1, timeout=60)
+        demand(err, "DMTCP has not got on for 1 s", "the failure")
+        if j.wait(30) != 1:
+            raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(log(j), "DMTCP has lost the job: it stopped it for a checkpoint", "the log")
+        restarted(j, "status 0\n")
+
+
+def new_processes_survive_checkpoints():
+    with job(Program("forks", ["/bin/sh", "-c", FORKS])) as j:
+        start(j)
+        # A process that ends just then makes one refused: that is no fault.
+        wait_until(60, "three checkpoints", lambda: [
+            j.tool("checkpoint", "-d", j.ckpt), len(generations(j))][1] and
+            int(generations(j)[-1]) >= 3)
+        j.go()
+        j.finish("done\n")
+
+
 def nothing_is_left(who):
     with job(count()) as j:
         start(j)
@@ -524,12 +605,13 @@ TESTS = [
     saves_and_restarts, goes_on_from_a_checkpoint_after_a_power_cut, saves_what_was_restarted,
     compresses_with_gzip, tmpdir_travels, another_dmtcp_does_not_confuse, signals_reach_the_job,
     a_suspended_job_is_saved, a_job_keeps_its_status, a_static_program_is_refused,
-    a_static_child_is_refused, a_stopped_process_is_refused,
+    a_static_child_is_refused, a_stopped_process_is_refused, a_status_nobody_asked_for_is_refused,
     one_that_is_stopped_while_it_writes_is_given_up,
     a_checkpoint_that_somebody_else_asks_for_is_let_pass, a_terminal_is_the_jobs, a_full_disk_is_refused, a_file_size_limit_is_refused,
     a_worker_killed_while_it_writes_makes_no_generation, flipped_bits_are_found,
     a_damaged_record_is_found, a_failed_restart_leaves_nothing, a_wrong_prefix_is_named,
-    a_limit_of_open_files_is_named,
+    a_limit_of_open_files_is_named, a_child_that_dmtcp_ends_loses_the_job,
+    a_checkpoint_that_never_ends_loses_the_job, new_processes_survive_checkpoints,
 ]
 CARRIED = ["work_awk", "work_counter", "work_perl", "work_python", "work_registers", "work_ring",
            "work_threads", "work_time"]
