@@ -430,8 +430,11 @@ static void nothing_of_the_callers_leaks(void)
     ask(&r, 'o'); /* then it has closed what it had open for its start */
     CHECK(holds_only(r.coordinator, theirs, 4));
     CHECK_INT(proc_status(r.coordinator, "SigBlk", 16), 0);
-    /* A write to a process that has just ended is no reason to end. */
-    CHECK_INT(proc_status(r.coordinator, "SigIgn", 16), 1 << (SIGPIPE - 1));
+    /* A write to a process that has just ended is no reason to end. (32 and 33 are the
+     * C library's own: what posix_spawn(3) starts ignores them, and nobody can change
+     * that.) */
+    CHECK_INT(proc_status(r.coordinator, "SigIgn", 16) & ~(3LL << 31),
+              1 << (SIGPIPE - 1));
     CHECK_INT(getsid(r.coordinator), door_pid(r.door));
     CHECK_INT(kill(r.coordinator, SIGTERM), 0);
     CHECK_INT(rig_event(&r, WAIT_MS), DOOR_CLOSED);
