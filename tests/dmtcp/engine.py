@@ -77,18 +77,6 @@ if child == 0:
 print("child", os.waitpid(child, 0)[1] >> 8)
 """
 
-# Makes processes all the time; none may get lost, at a checkpoint either.
-FORKS = r"""
-i=0
-while [ $i -lt 3 ] || [ ! -e "$VICTIM_GO" ]; do
-    [ "$(sh -c 'echo $(($1 * 2))' x $i)" = $((i * 2)) ] || echo wrong $i
-    i=$((i + 1))
-    [ $i -ne 3 ] || : >"$VICTIM_READY"
-done
-echo done
-"""
-
-
 class Program:
     refused = may = slow = works = False
     carried = True
@@ -504,17 +492,6 @@ def a_checkpoint_that_never_ends_loses_the_job():
         restarted(j, "status 0\n")
 
 
-def new_processes_survive_checkpoints():
-    with job(Program("forks", ["/bin/sh", "-c", FORKS])) as j:
-        start(j)
-        # A process that ends just then makes one refused: that is no fault.
-        wait_until(60, "three checkpoints", lambda: [
-            j.tool("checkpoint", "-d", j.ckpt), len(generations(j))][1] and
-            int(generations(j)[-1]) >= 3)
-        j.go()
-        j.finish("done\n")
-
-
 def nothing_is_left(who):
     with job(count()) as j:
         start(j)
@@ -611,7 +588,7 @@ TESTS = [
     a_worker_killed_while_it_writes_makes_no_generation, flipped_bits_are_found,
     a_damaged_record_is_found, a_failed_restart_leaves_nothing, a_wrong_prefix_is_named,
     a_limit_of_open_files_is_named, a_child_that_dmtcp_ends_loses_the_job,
-    a_checkpoint_that_never_ends_loses_the_job, new_processes_survive_checkpoints,
+    a_checkpoint_that_never_ends_loses_the_job,
 ]
 CARRIED = ["work_awk", "work_counter", "work_perl", "work_python", "work_registers", "work_ring",
            "work_threads", "work_time"]
