@@ -14,6 +14,15 @@
 
 enum { TAIL_SIZE = 256 << 10 };
 
+/* A host that dies while it appends can leave a hole, which reads as NULs: what comes
+ * behind it counts all the same. */
+static void end_lines_at_holes(char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!text[i])
+            text[i] = '\n';
+}
+
 /* The end of the log, beginning with a whole line; NULL when there is no log. */
 static char *read_tail(struct store *store)
 {
@@ -32,6 +41,7 @@ static char *read_tail(struct store *store)
     if (!text || io_pread_exact(fd, text, (size_t)(st.st_size - begin), (uint64_t)begin,
                                 &ignored) < 0)
         return NULL;
+    end_lines_at_holes(text, (size_t)(st.st_size - begin));
     line = begin > 0 ? strchr(text, '\n') : NULL;
     if (line)
         memmove(text, line + 1, strlen(line + 1) + 1);
