@@ -14,13 +14,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* The coordinator ends with the last process of the job, which may be seen first. */
 enum { ROOT_END_TRIES = 100, ROOT_END_MS = 20 };
+
+/* A crash so soon after a restart is taken for the restart's. */
+enum { RESTART_CRASH_S = 30 };
 
 struct engine_job {
     struct session session;
@@ -29,6 +34,7 @@ struct engine_job {
     unsigned timeout_s;      /* of the checkpoint */
     bool gzip;
     bool is_lost;
+    time_t restarted_s; /* CLOCK_MONOTONIC; 0: launched */
 };
 
 static struct engine_job *job_new(struct err *e)
@@ -65,6 +71,14 @@ static int dmtcp_probe(const struct engine_options *options, struct err *e)
         session_find_plugin(plugin, sizeof(plugin), e) < 0)
         return -1;
     return install_find(prefix_of(options), &found, e);
+}
+
+static time_t now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
 }
 
 /* ---- starting ---- */
@@ -163,8 +177,10 @@ static struct engine_job *dmtcp_restart(int dirfd, const struct engine_restart *
         free(j);
         return NULL;
     }
-    if (restart_job(&j->session, &restart, &j->gzip, e) == 0)
+    if (restart_job(&j->session, &restart, &j->gzip, e) == 0) {
+        j->restarted_s = now_s();
         return j;
+    }
     dmtcp_close(j);
     return NULL;
 }
@@ -307,6 +323,19 @@ static void look_at_door(struct engine_job *j)
     }
 }
 
+/* DMTCP 4.2 restarts some programs (Python with threads and subprocesses) to a crash.
+ * From a job's own crash that cannot be told, but that one comes again at the next try:
+ * the job is then put before a person, with its checkpoint. */
+static bool has_crashed_at_restart(const struct engine_job *j)
+{
+    int status = j->session.status;
+    int signo = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+    return j->restarted_s != 0 && now_s() - j->restarted_s < RESTART_CRASH_S &&
+           (signo == SIGSEGV || signo == SIGBUS || signo == SIGABRT ||
+            signo == SIGILL || signo == SIGFPE);
+}
+
 static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
 {
     char said[700];
@@ -318,6 +347,12 @@ static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
         return ENGINE_LOST;
     if (!j->session.has_ended)
         return ENGINE_RUNS;
+    if (has_crashed_at_restart(j)) {
+        j->is_lost = true;
+        log_error("the job died of signal %d (%s) within %d s of its restart by DMTCP",
+                  WTERMSIG(*status), strsignal(WTERMSIG(*status)), RESTART_CRASH_S);
+        return ENGINE_LOST;
+    }
     if (!session_has_failed(&j->session) && !session_has_error(&j->session))
         return ENGINE_ENDED;
     j->is_lost = true;

@@ -473,6 +473,28 @@ def a_child_that_dmtcp_ends_loses_the_job():
             raise Failed("a lost job is recorded as done")
 
 
+CRASH = """
+import os, signal, time
+open(os.environ["VICTIM_READY"], "w").close()
+while not os.path.exists(os.environ["VICTIM_GO"]):
+    time.sleep(0.05)
+os.kill(os.getpid(), signal.SIGSEGV)
+"""
+
+
+def a_crash_at_a_restart_loses_no_job():
+    with job(python("crash", CRASH)) as j:
+        start(j)
+        stop(j)
+        j.restart()
+        j.go()
+        if j.wait(30) != 1:
+            raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(log(j), "died of signal 11 .* within 30 s of its restart", "the log")
+        if not generations(j) or os.path.exists(j.ckpt + "/done.json"):
+            raise Failed("the job cannot be continued")
+
+
 def a_checkpoint_that_never_ends_loses_the_job():
     """A process that a debugger holds stands for two of DMTCP's that wait for each other."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -587,7 +609,7 @@ TESTS = [
     a_checkpoint_that_somebody_else_asks_for_is_let_pass, a_terminal_is_the_jobs, a_full_disk_is_refused, a_file_size_limit_is_refused,
     a_worker_killed_while_it_writes_makes_no_generation, flipped_bits_are_found,
     a_damaged_record_is_found, a_failed_restart_leaves_nothing, a_wrong_prefix_is_named,
-    a_limit_of_open_files_is_named, a_child_that_dmtcp_ends_loses_the_job,
+    a_limit_of_open_files_is_named, a_child_that_dmtcp_ends_loses_the_job, a_crash_at_a_restart_loses_no_job,
     a_checkpoint_that_never_ends_loses_the_job,
 ]
 CARRIED = ["work_awk", "work_counter", "work_perl", "work_python", "work_registers", "work_ring",
