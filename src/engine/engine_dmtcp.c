@@ -24,6 +24,9 @@
 /* The coordinator ends with the last process of the job, which may be seen first. */
 enum { ROOT_END_TRIES = 100, ROOT_END_MS = 20 };
 
+/* The first version that can save jobs of several hosts. */
+enum { HOSTS_MAJOR = 4 };
+
 /* A crash so soon after a restart is taken for the restart's. */
 enum { RESTART_CRASH_S = 30 };
 
@@ -60,6 +63,11 @@ static const char *prefix_of(const struct engine_options *options)
     return options ? options->dmtcp_prefix : NULL;
 }
 
+static const char *hosts_file_of(const struct engine_options *options)
+{
+    return options ? options->hosts_file : NULL;
+}
+
 static int dmtcp_probe(const struct engine_options *options, struct err *e)
 {
     struct install found;
@@ -67,10 +75,17 @@ static int dmtcp_probe(const struct engine_options *options, struct err *e)
 
     if (options && options->hosts_refused)
         return err_set(e, ERR_REFUSED, "%s", options->hosts_refused);
-    if (options && options->hosts_file &&
-        session_find_plugin(plugin, sizeof(plugin), e) < 0)
+    if (install_find(prefix_of(options), &found, e) < 0)
         return -1;
-    return install_find(prefix_of(options), &found, e);
+    if (!hosts_file_of(options))
+        return 0;
+    /* Seen with 3.2: what executes ssh ends at once, with DMTCP's status. */
+    if (found.major < HOSTS_MAJOR)
+        return err_set(e, ERR_REFUSED,
+                       "the job runs on several hosts, which needs DMTCP %d: %s is of "
+                       "DMTCP %u.%u, under which ssh does not work",
+                       HOSTS_MAJOR, found.launch, found.major, found.minor);
+    return session_find_plugin(plugin, sizeof(plugin), e);
 }
 
 static time_t now_s(void)
@@ -82,11 +97,6 @@ static time_t now_s(void)
 }
 
 /* ---- starting ---- */
-
-static const char *hosts_file_of(const struct engine_options *options)
-{
-    return options ? options->hosts_file : NULL;
-}
 
 static int prepare(struct engine_job *j, const struct engine_launch *how,
                    char self[PATH_MAX], struct err *e)

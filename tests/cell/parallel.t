@@ -74,6 +74,13 @@ if ! is_dmtcp; then
     exit
 fi
 
+if ! "$QCKPT_DMTCP_PREFIX/bin/dmtcp_launch" --version | grep -q '(DMTCP) 4'; then
+    loose=$(submit_ckpt loose -pe loose 2 -b y $jobs/threads)
+    refused loose "$loose" "which needs DMTCP 4"
+    done_testing
+    exit
+fi
+
 reference moved $jobs/parts.py
 moved=$(submit_ckpt moved -pe loose 2 -b y $jobs/parts.py)
 for move in 1 2; do

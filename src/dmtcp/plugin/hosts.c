@@ -3,7 +3,7 @@
  * A plugin of DMTCP for jobs that run on several hosts: a library that dmtcp_launch
  * loads into every process of such a job (--with-plugin), before its own libraries.
  *
- * What it does is not to add anything. Versions 3.2 to 4.2 of DMTCP cannot save and
+ * What it does is not to add anything. DMTCP 4.2 cannot save and
  * restart connections between hosts, nor what was started by ssh, for a few mistakes
  * that can be put right from outside; each function here says which. DMTCP's functions
  * are those of its plugin interface (dmtcp.h) where nothing else is said, found when
