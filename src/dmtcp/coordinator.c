@@ -167,7 +167,7 @@ static int prove(struct coordinator *c, struct err *e)
                        "/proc/sys/kernel/yama/ptrace_scope must be 0 or 1, and "
                        "dmtcp_coordinator readable",
                        strerror(errno));
-    code = guard_prepare(c->listener, &c->atomic);
+    code = guard_prepare(c->listener);
     if (code < 0)
         return err_set(e, ERR_REFUSED,
                        "DMTCP's coordinator cannot be guarded here: seccomp cannot add "

@@ -24,7 +24,6 @@ struct coordinator {
     pid_t pid;
     int pidfd;    /* readable when it has ended */
     int listener; /* of its seccomp filter */
-    bool atomic;  /* see guard_prepare */
 };
 
 /*

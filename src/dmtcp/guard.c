@@ -2,6 +2,7 @@
 #include "dmtcp/guard.h"
 
 #include "base/err.h"
+#include "base/scope.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,9 +21,6 @@
 /* Newer than some headers that we are built with. */
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV /* Linux 5.19 */
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
-#endif
-#ifndef SECCOMP_ADDFD_FLAG_SEND /* Linux 5.14 */
-#define SECCOMP_ADDFD_FLAG_SEND (1UL << 1)
 #endif
 #ifndef SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP /* Linux 6.6 */
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
@@ -119,18 +117,17 @@ int guard_install(void)
 }
 
 /* What the kernel says to adding a descriptor to a call that does not exist: ENOENT
- * when it can, EINVAL when it does not know the request or the flag. */
-static bool knows_addfd(int listener, uint32_t flags)
+ * when it can, EINVAL when it does not know the request. */
+static bool knows_addfd(int listener)
 {
-    struct seccomp_notif_addfd add = {.flags = flags, .srcfd = listener};
+    struct seccomp_notif_addfd add = {.srcfd = listener};
 
     return ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 && errno == ENOENT;
 }
 
-int guard_prepare(int listener, bool *atomic)
+int guard_prepare(int listener)
 {
-    *atomic = knows_addfd(listener, SECCOMP_ADDFD_FLAG_SEND);
-    if (!*atomic && !knows_addfd(listener, 0))
+    if (!knows_addfd(listener))
         return -EINVAL;
     /* Both sides take turns: wake the other on this CPU. Kernels before 6.6 do not
      * know it, and are a little slower. */
@@ -229,12 +226,11 @@ static int write_name(const struct guard_call *call, const struct sockaddr_in *p
     return 0;
 }
 
-int guard_give(int listener, const struct guard_call *call, int fd,
-               const struct sockaddr_in *peer, bool atomic)
+int guard_give(int listener, const struct guard_call *call, int *fd,
+               const struct sockaddr_in *peer)
 {
     struct seccomp_notif_addfd add = {.id = call->id,
-                                      .flags = atomic ? SECCOMP_ADDFD_FLAG_SEND : 0,
-                                      .srcfd = fd,
+                                      .srcfd = *fd,
                                       .newfd_flags =
                                           call->flags & SOCK_CLOEXEC ? O_CLOEXEC : 0};
     int theirs;
@@ -244,10 +240,14 @@ int guard_give(int listener, const struct guard_call *call, int fd,
     if (write_name(call, peer) < 0)
         return guard_fail(listener, call->id, EFAULT);
     if (call->flags & SOCK_NONBLOCK)
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        fcntl(*fd, F_SETFL, fcntl(*fd, F_GETFL) | O_NONBLOCK);
     theirs = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
-    if (theirs >= 0)
-        return atomic ? 0 : answer(listener, call->id, theirs, 0, 0);
     /* Its table of descriptors is full, say: it must hear of it. */
-    return errno == ENOENT ? -1 : guard_fail(listener, call->id, errno);
+    if (theirs < 0)
+        return errno == ENOENT ? -1 : guard_fail(listener, call->id, errno);
+    /* While we hold it too, a close(2) of the coordinator's leaves it in its epoll(7)
+     * set: of a process that ends at once it would hear twice, and free it twice
+     * (4.2). So not SECCOMP_ADDFD_FLAG_SEND, which lets it run before we can close. */
+    close(take_fd(fd));
+    return answer(listener, call->id, theirs, 0, 0);
 }

@@ -41,8 +41,8 @@ int guard_check(struct err *e);
 int guard_install(void);
 
 /* Prepares a listener that came from guard_install: 0, or -errno (-EINVAL: the kernel
- * is too old). `atomic`: whether guard_give answers in one step (Linux 5.14). */
-int guard_prepare(int listener, bool *atomic);
+ * is too old). */
+int guard_prepare(int listener);
 
 /* Takes the next call; does not wait when poll(2) reported POLLIN. GUARD_NONE: the call
  * has gone meanwhile, as when a signal interrupted it. */
@@ -55,8 +55,9 @@ bool guard_waits(int listener, uint64_t id);
 int guard_continue(int listener, uint64_t id);
 int guard_fail(int listener, uint64_t id, int code);
 
-/* Gives `fd` to the coordinator as the result of its accept, and `peer` as the name. */
-int guard_give(int listener, const struct guard_call *call, int fd,
-               const struct sockaddr_in *peer, bool atomic);
+/* Gives `fd` to the coordinator as the result of its accept, and `peer` as the name. It
+ * is closed here, and then -1, before the coordinator runs on. */
+int guard_give(int listener, const struct guard_call *call, int *fd,
+               const struct sockaddr_in *peer);
 
 #endif

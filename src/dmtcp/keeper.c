@@ -244,7 +244,7 @@ static void on_accept(struct door_state *s, const struct guard_call *call)
         report_stranger(s, &peer);
         return;
     }
-    if (guard_give(guard, call, fd, &address, s->coordinator.atomic) < 0) {
+    if (guard_give(guard, call, &fd, &address) < 0 && fd >= 0) {
         s->waiting = take_fd(&fd);
         s->waiting_peer = address;
     }
