@@ -241,3 +241,20 @@ int io_move_fd(int *fd, int min, struct err *e)
     *fd = moved;
     return 0;
 }
+
+uint64_t io_bytes_in(int dirfd)
+{
+    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry;
+    uint64_t sum = 0;
+
+    while (dir && (entry = readdir(dir))) {
+        struct stat st;
+
+        if (fstatat(dirfd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode))
+            sum += st.st_size;
+    }
+    return sum;
+}

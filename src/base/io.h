@@ -30,6 +30,10 @@ int io_read_fd(int fd, size_t max, char **data, size_t *size, struct err *e);
 int io_read_file(int dirfd, const char *name, size_t max, char **data, size_t *size,
                  struct err *e);
 
+/* The size of all plain files in a directory, without those in directories below. What
+ * cannot be looked at counts as nothing. */
+uint64_t io_bytes_in(int dirfd);
+
 /* Creates a file that must not exist yet, mode 0600, durable when it returns. */
 int io_create_file(int dirfd, const char *name, const void *data, size_t size,
                    struct err *e);

@@ -2,6 +2,7 @@
 #include "engine/engine_dmtcp.h"
 
 #include "base/err.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/scope.h"
@@ -227,23 +228,6 @@ static bool dmtcp_is_finished(struct engine_job *j, struct engine_progress *p)
     return !j->capture || capture_step(j->capture, &p->bytes, &p->total_bytes);
 }
 
-static uint64_t bytes_below(int dirfd)
-{
-    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    auto_dir DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-    struct dirent *entry;
-    uint64_t sum = 0;
-
-    while (dir && (entry = readdir(dir))) {
-        struct stat st;
-
-        if (fstatat(dirfd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(st.st_mode))
-            sum += st.st_size;
-    }
-    return sum;
-}
-
 /* DMTCP may not get a job going again of which a process was killed at its checkpoint.
  */
 static void see_it_run(struct engine_job *j)
@@ -265,7 +249,7 @@ static int dmtcp_finish(struct engine_job *j, struct engine_stats *stats, struct
     *stats = (struct engine_stats){.processes = own.processes,
                                    .threads = own.threads,
                                    .bytes = own.bytes,
-                                   .stored_bytes = bytes_below(j->dirfd),
+                                   .stored_bytes = io_bytes_in(j->dirfd),
                                    .pause_us = own.pause_us};
     if (!capture_stops(j->capture) && !capture_is_overdue(j->capture)) {
         capture_end(j->capture);

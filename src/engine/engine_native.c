@@ -2,6 +2,7 @@
 #include "engine/engine_native.h"
 
 #include "base/err.h"
+#include "base/io.h"
 #include "base/proc.h"
 #include "base/scope.h"
 #include "native/memory/writer.h"
@@ -148,24 +149,6 @@ static bool native_is_finished(struct engine_job *j, struct engine_progress *p)
     return writer_poll(checkpoint_writer(j->checkpoint), &p->bytes, &p->total_bytes);
 }
 
-static uint64_t bytes_below(int dirfd)
-{
-    auto_dir DIR *dir = NULL;
-    struct dirent *entry;
-    uint64_t sum = 0;
-    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    dir = copy < 0 ? NULL : fdopendir(copy);
-    while (dir && (entry = readdir(dir))) {
-        struct stat st;
-
-        if (fstatat(dirfd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(st.st_mode))
-            sum += st.st_size;
-    }
-    return sum;
-}
-
 static int native_finish(struct engine_job *j, struct engine_stats *stats,
                          struct err *e)
 {
@@ -176,7 +159,7 @@ static int native_finish(struct engine_job *j, struct engine_stats *stats,
         .processes = own.processes,
         .threads = own.threads,
         .bytes = own.memory.bytes,
-        .stored_bytes = bytes_below(j->dirfd),
+        .stored_bytes = io_bytes_in(j->dirfd),
         .pause_us = own.pause_us,
     };
     if (!checkpoint_is_stopped(j->checkpoint)) {

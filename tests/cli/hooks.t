@@ -32,9 +32,10 @@ ended() {
     cat "$work/status"
 }
 
+# The starter itself: the pid is that of the shell that waits for it.
 kill_job() {
-    kill -9 "$(cat "$work/pid")"
-    wait_until 20 test -s "$work/status"
+    pkill -9 -P "$(cat "$work/pid")"
+    wait_until 20 test -s "$work/status" || bail_out "the starter does not end"
 }
 
 hook() {
@@ -88,13 +89,16 @@ while not os.path.exists("take"):
 socket.recv_fds(b, 1, 1)
 time.sleep(1000)
 J
+mv "$job_dir" "$work/aside" # a job that has a generation would go on from it
 start sh -c "cd $work && exec /usr/bin/python3 passes.py"
-wait_until 20 test -e "$work/sent"
+ok "a job has a descriptor on its way" wait_until 20 test -e "$work/sent"
 (wait_until 20 logged note "trying again" && touch "$work/take") >/dev/null &
 hook migrate 4711 0 "$ckpt_dir"
 is "qckpt-migrate tries again what may pass in a moment" "$?" 0
 is "... and the job is stopped" "$(ended)" 99
-ok "... at one more generation" logged hook-ended "the job continues from generation 4"
+ok "... at one more generation" logged hook-ended "the job continues from generation 1"
+rm -rf "$job_dir"
+mv "$work/aside" "$job_dir"
 
 hook migrate 4711 0 "$ckpt_dir"
 not=$?

@@ -23,7 +23,7 @@ static const char *find(char *const *list, const char *start)
 static void another_dmtcps_variables_do_not_get_in(void)
 {
     auto_words struct words out = {0};
-    const struct session s = {.log = "/work/dmtcp.log"};
+    const struct session s = {.log = "/jobs/dmtcp.log"};
     char *env[] = {"PATH=/bin",     "DMTCP_COORD_PORT=7",
                    "DMTCP_QUIET=2", "DMTCP_CHECKPOINT_INTERVAL=1",
                    "JALIB_X=1",     "MTCP_RESTART_PAUSE=1",
@@ -35,7 +35,7 @@ static void another_dmtcps_variables_do_not_get_in(void)
     CHECK_STR(find(out.word, "PATH="), "PATH=/bin");
     CHECK_STR(find(out.word, "HOME="), "HOME=/");
     CHECK_STR(find(out.word, "DMTCP_QUIET="), "DMTCP_QUIET=1");
-    CHECK_STR(find(out.word, "JALIB_"), "JALIB_STDERR_PATH=/work/dmtcp.log");
+    CHECK_STR(find(out.word, "JALIB_"), "JALIB_STDERR_PATH=/jobs/dmtcp.log");
     CHECK_STR(find(out.word, "DMTCP_FAIL_RC="), "DMTCP_FAIL_RC=213");
 }
 

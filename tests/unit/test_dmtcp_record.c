@@ -24,7 +24,7 @@ static struct record sample(void)
                        .minor = 2,
                        .gzip = true,
                        .root = UNIQUE,
-                       .directory = "/jobs/work/images",
+                       .directory = "/jobs/run/images",
                        .tmpdir = "/tmp/1.1.all.q",
                        .tmpdir_file = "tmpdir.tar",
                        .job_script = {"/spool/1", "job_script", 0755, 1234567890123},
