@@ -24,7 +24,9 @@ is "it is where there is a network" "$(host_of "$cable")" n3
 ok "the old copy stops" within 30 eval "! cell on n2 pgrep -f '$(pattern_of 12)'"
 cell net n2 up
 ok "the host is back" wait_until 60 cell status
-ok "cable runs on" cell on n3 pgrep -f "$(pattern_of 12)"
+# Grid Engine may take the late news that the old copy has ended for the new one's end: it
+# kills that and queues the job again (doc/design/supervisor.md).
+ok "cable runs on, or again" wait_until 60 cell on n3 pgrep -f "$(pattern_of 12)"
 ok "it keeps its checkpoints" has_generations "$cable" 1
 
 # It ended while nobody could hear it: the rerun only reports how.
