@@ -74,18 +74,18 @@ static bool is_our_run(struct hook *h, struct verdict *v)
 }
 
 /* The list of jobs may be filtered by somebody's defaults, to nothing even, and that is
- * a failure; the question for one job is not. */
-static void ask_for_job(struct hook *h, struct verdict *v)
+ * a failure; the question for one job is not. Is it certain that Grid Engine does not
+ * know the job any more? Else the verdict is to keep. */
+static bool is_unknown(struct hook *h, struct verdict *v)
 {
     struct err e = {0};
-    bool known;
+    bool known = true;
 
     if (ge_job_is_known(h->job.job, QSTAT_TIMEOUT_MS, &known, &e) < 0)
         keep_error(v, "whether the job still exists is not known", &e);
     else if (known)
         keep(v, "Grid Engine still knows the job: it may be run again");
-    else
-        drop(v, "Grid Engine does not know the job any more");
+    return !known;
 }
 
 static enum ge_presence find(struct hook *h, struct err *e)
@@ -115,7 +115,11 @@ static void judge_unfinished(struct hook *h, struct verdict *v)
                 "again");
         break;
     case GE_ABSENT:
-        ask_for_job(h, v);
+        /* `qdel -f`, or the late news of a host that was lost, taken for this run's
+         * (doc/design/supervisor.md, Fencing): somebody may want to go on from here. */
+        if (is_unknown(h, v))
+            keep(v, "Grid Engine does not know the job any more, though it has neither "
+                    "ended nor been seen as deleted: swept when they are old");
         break;
     }
 }
@@ -138,8 +142,8 @@ static void judge_ended(struct hook *h, struct verdict *v)
     case GE_ABSENT:
         if (e.kind == ERR_REFUSED)
             drop(v, "the job has ended");
-        else
-            ask_for_job(h, v);
+        else if (is_unknown(h, v))
+            drop(v, "the job has ended, and Grid Engine does not know it any more");
         break;
     }
 }

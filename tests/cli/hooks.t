@@ -119,6 +119,8 @@ ge_qstat Rq
 kept "a job that was rescheduled" "may be run again"
 ge_qstat hidden
 kept "a job that somebody's defaults for qstat hide" "still knows the job"
+ge_qstat ""
+kept "a job that Grid Engine has forgotten" "does not know the job any more"
 ge_qstat -
 kept "when qstat is refused" "neither submit nor admin host"
 printf '#!/bin/sh\nexec sleep 600\n' >"$work/bin/qstat"
@@ -145,14 +147,9 @@ mv "$work/config" "$work/spool/config"
 
 # ---- what it removes
 
-cp -a "$ckpt_dir/$user" "$work/saved"
 ge_qstat dr
 hook clean 4711 0 "$ckpt_dir"
 is "qckpt-clean removes: a job that was deleted" "$? $(ls "$ckpt_dir")" "0 "
-cp -a "$work/saved" "$ckpt_dir/$user"
-ge_qstat ""
-hook clean 4711 0 "$ckpt_dir"
-is "qckpt-clean removes: a job that Grid Engine does not know" "$? $(ls "$ckpt_dir")" "0 "
 
 # A complete job that Grid Engine has not heard of will be run again, and must find that
 # it is complete: the record stays while the queue master cannot be reached.
@@ -171,9 +168,14 @@ ge_qstat hidden
 hook clean 4711 0 "$ckpt_dir"
 is "... when it waits to be run again" \
     "$? $(test -e "$job_dir/done.json" && echo kept)" "0 kept"
+cp -a "$ckpt_dir/$user" "$work/saved"
 ge_qstat -
 hook clean 4711 0 "$ckpt_dir"
 is "qckpt-clean removes: it, when the answer is a refusal" "$? $(ls "$ckpt_dir")" "0 "
+mv "$work/saved" "$ckpt_dir/$user"
+ge_qstat ""
+hook clean 4711 0 "$ckpt_dir"
+is "... and when Grid Engine does not know it any more" "$? $(ls "$ckpt_dir")" "0 "
 ge_qstat r
 start true
 is "another job that ends by itself" "$(ended)" 0
