@@ -423,14 +423,15 @@ static bool has_ended(struct session *s)
 {
     for (int i = 0; i < END_TRIES; i++) {
         if (session_reap(s))
-            return !session_has_failed(s);
+            return true;
         poll(NULL, 0, END_MS);
     }
     return false;
 }
 
 /* The job has been let go. One that has come to its end since, and the coordinator with
- * it, was restarted like any other: taken for a failure it would be run again. */
+ * it, was restarted like any other: taken for a failure it would be run again. One that
+ * DMTCP has ended takes the coordinator with it too, and its own words say why. */
 static int follow(struct restart *r, struct err *e)
 {
     if (wait_running(r, e) == 0 && find_root(r, e) == 0)
@@ -438,6 +439,8 @@ static int follow(struct restart *r, struct err *e)
     if (!has_ended(r->session))
         return -1;
     err_clear(e);
+    if (session_has_failed(r->session))
+        return fail_with_words(r, "the job could not be continued", e);
     return 0;
 }
 
