@@ -80,6 +80,13 @@ static int set_option(const struct opt *o, const char *shown, const char *value,
     return err_wrap(e, "%s %s", shown, value ? value : "");
 }
 
+static int unknown_option(const char *shown, struct err *e)
+{
+    if (strcmp(shown, "--help") == 0 || strcmp(shown, "-h") == 0)
+        return err_set(e, ERR_USAGE, "%s is the only option then", shown);
+    return err_set(e, ERR_USAGE, "unknown option %s (--help lists them)", shown);
+}
+
 static int take_long(const struct opt *table, int argc, char **argv, int *i,
                      struct err *e)
 {
@@ -91,7 +98,7 @@ static int take_long(const struct opt *table, int argc, char **argv, int *i,
 
     snprintf(shown, sizeof(shown), "--%.*s", (int)length, name);
     if (!o)
-        return err_set(e, ERR_USAGE, "unknown option %s", shown);
+        return unknown_option(shown, e);
     if (o->type == OPT_FLAG && value)
         return err_set(e, ERR_USAGE, "%s takes no value", shown);
     if (o->type != OPT_FLAG && !value) {
@@ -110,7 +117,7 @@ static int take_letters(const struct opt *table, int argc, char **argv, int *i,
         const struct opt *o = find_letter(table, *c);
 
         if (!o)
-            return err_set(e, ERR_USAGE, "unknown option %s", shown);
+            return unknown_option(shown, e);
         if (o->type != OPT_FLAG) {
             if (c[1])
                 return set_option(o, shown, c + 1, e);

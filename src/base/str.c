@@ -102,6 +102,35 @@ bool str_is_name(const char *text)
            strcmp(text, "..") != 0;
 }
 
+/* Row by row of the edit distance: cost[j] is that from the text so far to the first j
+ * letters of the name. */
+bool str_is_near(const char *text, const char *name)
+{
+    enum { LENGTH_MAX = 32 };
+    size_t cost[LENGTH_MAX + 1], length = strlen(name);
+
+    if (length > LENGTH_MAX)
+        return false;
+    for (size_t j = 0; j <= length; j++)
+        cost[j] = j;
+    for (size_t i = 1; text[i - 1]; i++) {
+        size_t diagonal = cost[0];
+
+        cost[0] = i;
+        for (size_t j = 1; j <= length; j++) {
+            size_t best = diagonal + (text[i - 1] != name[j - 1]);
+
+            diagonal = cost[j];
+            if (cost[j] + 1 < best)
+                best = cost[j] + 1;
+            if (cost[j - 1] + 1 < best)
+                best = cost[j - 1] + 1;
+            cost[j] = best;
+        }
+    }
+    return cost[length] <= (length < 5 ? 1 : 2);
+}
+
 int str_format(char *out, size_t size, struct err *e, const char *fmt, ...)
 {
     va_list ap;

@@ -32,6 +32,10 @@ void str_time_now(char out[STR_TIME_SIZE]);
 /* Whether `text` is a plain file name: not empty, not "." or "..", no '/'. */
 bool str_is_name(const char *text);
 
+/* Whether `text` may be `name` mistyped: at most two letters are missing, too many, or
+ * others. Names of less than five letters may have one such letter. */
+bool str_is_near(const char *text, const char *name);
+
 /* snprintf that fails with ERR_FAILED instead of cutting off. */
 int str_format(char *out, size_t size, struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

@@ -56,7 +56,7 @@ static int run(int count, char **words, struct err *e)
 
     if (cmd_no_words(count, words, e) < 0)
         return -1;
-    store = store_open_dir(directory, false, e);
+    store = cmd_open_job(directory, e);
     if (!store)
         return -1;
     progress_begin(&progress, "writing");

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct err;
+struct store;
 
 struct command {
     const char *name;
@@ -32,6 +33,10 @@ extern const struct command cmd_run, cmd_checkpoint, cmd_restart, cmd_show, cmd_
 
 /* ERR_USAGE when words are left over. */
 int cmd_no_words(int count, char **words, struct err *e);
+
+/* The job's directory that -d names; NULL and `e` on failure. ERR_NOTHING, which says
+ * how one is named, when there is none. The caller closes it. */
+struct store *cmd_open_job(const char *directory, struct err *e);
 
 /* ---- output ---- */
 

@@ -49,6 +49,8 @@ static int find_job(struct hook *h, int argc, char **argv, struct err *e)
         return 0;
     h->store =
         store_open_job(h->job.ckpt_dir, h->job.user, h->job.job, h->job.task, false, e);
+    if (!h->store && e->kind == ERR_NOTHING)
+        err_wrap(e, "job %s.%s has no directory here", h->job.job, h->job.task);
     return h->store ? 0 : -1;
 }
 

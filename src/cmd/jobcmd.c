@@ -43,6 +43,8 @@ int jobcmd_run(const struct job_config *config, struct err *e)
     int wait_status;
 
     if (job_run(config, &wait_status, &outcome, e) < 0) {
+        if (e->kind != ERR_GONE) /* the supervisor died, perhaps later */
+            err_wrap(e, "nothing was started");
         /* The exit status of a refusal says that the job runs on. */
         if (e->kind == ERR_REFUSED)
             e->kind = ERR_FAILED;

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "base/str.h"
 #include "cmd/cmd.h"
 #include "cmd/hook.h"
 #include "engine/engine.h"
@@ -68,7 +69,7 @@ static void print_overview(FILE *out)
           out);
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("  help         explain a command\n\n"
+    fputs("  help         Explain a command\n\n"
           "Exit status: 0 done, 1 failed, 2 usage, 3 refused (nothing was touched),\n"
           "4 nothing to restart from. run and restart: the job's own, and 75 when it\n"
           "was stopped at a checkpoint.\n",
@@ -93,6 +94,10 @@ static const struct command *find_command(const char *name)
 
 static int unknown_command(const char *name, struct err *e)
 {
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (str_is_near(name, commands[i]->name))
+            return err_set(e, ERR_USAGE, "no command \"%s\"; did you mean %s?", name,
+                           commands[i]->name);
     return err_set(e, ERR_USAGE, "no command \"%s\"; `qckpt help` lists them", name);
 }
 
@@ -141,7 +146,7 @@ static int run_qckpt(int argc, char **argv, struct err *e)
         return 0;
     }
     if (strcmp(argv[1], "help") == 0 || is_help(argv[1]))
-        return help(argc > 2 ? argv[2] : NULL, e);
+        return help(argc > 2 && !is_help(argv[2]) ? argv[2] : NULL, e);
     return run_command(argc - 1, argv + 1, e);
 }
 

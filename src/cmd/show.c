@@ -239,7 +239,7 @@ static int run(int count, char **words, struct err *e)
 
     if (cmd_no_words(count, words, e) < 0)
         return -1;
-    store = store_open_dir(directory, false, e);
+    store = cmd_open_job(directory, e);
     if (!store || job_view_read(store, EVENTS_SHOWN, &view, e) < 0)
         return -1;
     here = cpu_read(&cpu, &ignored) == 0 ? &cpu : NULL;

@@ -33,6 +33,18 @@ void event_log(struct events *ev, enum log_level level, const char *event,
     write_event(ev, level, level <= LOG_WARNING, event, fields, text);
 }
 
+void event_log_only(struct events *ev, enum log_level level, const char *event,
+                    json_t *fields, const char *fmt, ...)
+{
+    char text[1536];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    write_event(ev, level, false, event, fields, text);
+}
+
 void event_tell(struct events *ev, const char *event, json_t *fields, const char *fmt,
                 ...)
 {

@@ -25,6 +25,11 @@ void event_log(struct events *ev, enum log_level level, const char *event,
                struct json_t *fields, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* The same without stderr: for what the caller is told by an error, and will print. */
+void event_log_only(struct events *ev, enum log_level level, const char *event,
+                    struct json_t *fields, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
 /* The same at level info, and on stderr when people are there. */
 void event_tell(struct events *ev, const char *event, struct json_t *fields,
                 const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -86,27 +86,21 @@ static int restart_one(const struct job_config *config, struct events *events,
     return 0;
 }
 
-/* The caller is told by the error, and asked for no more than another host. */
-static void log_wrong_host(const struct events *events, uint64_t generation,
-                           const struct err *e)
+static const char *what_failed(const struct err *e)
 {
-    struct events log_only = *events;
-
-    log_only.tell_stderr = false;
-    event_log(&log_only, LOG_WARNING, "wrong-host", event_generation(generation), "%s",
-              e->text);
+    return is_damage(e) ? "is not usable" : "could not be restarted here";
 }
 
-static void log_failure(struct events *events, uint64_t generation, const struct err *e)
+static const char *failure_event(const struct err *e)
 {
-    if (e->kind == ERR_WRONG_HOST) {
-        log_wrong_host(events, generation, e);
-        return;
-    }
-    event_log(events, LOG_ERROR,
-              is_damage(e) ? "generation-rejected" : "restart-failed",
-              event_generation(generation), "generation %" PRIu64 " %s: %s", generation,
-              is_damage(e) ? "is not usable" : "could not be restarted here", e->text);
+    return is_damage(e) ? "generation-rejected" : "restart-failed";
+}
+
+static void log_wrong_host(struct events *events, uint64_t generation,
+                           const struct err *e)
+{
+    event_log_only(events, LOG_WARNING, "wrong-host", event_generation(generation),
+                   "%s", e->text);
 }
 
 static int restart_exact(const struct job_config *config, struct events *events,
@@ -115,10 +109,14 @@ static int restart_exact(const struct job_config *config, struct events *events,
 {
     if (restart_one(config, events, gate, config->generation, result, e) == 0)
         return 0;
-    log_failure(events, config->generation, e);
-    if (e->kind == ERR_WRONG_HOST)
+    if (e->kind == ERR_WRONG_HOST) {
+        log_wrong_host(events, config->generation, e);
         return -1;
-    return err_wrap(e, "generation %" PRIu64, config->generation);
+    }
+    err_wrap(e, "generation %" PRIu64 " %s", config->generation, what_failed(e));
+    event_log_only(events, LOG_ERROR, failure_event(e),
+                   event_generation(config->generation), "%s", e->text);
+    return -1;
 }
 
 int ladder_restart(const struct job_config *config, struct events *events,
@@ -144,16 +142,17 @@ int ladder_restart(const struct job_config *config, struct events *events,
             *e = closed;
             return -1;
         }
-        log_failure(events, generation, e);
         if (e->kind == ERR_WRONG_HOST) {
+            log_wrong_host(events, generation, e);
             if (first.kind == ERR_NONE)
                 first = *e;
             break;
         }
+        event_log(events, LOG_ERROR, failure_event(e), event_generation(generation),
+                  "generation %" PRIu64 " %s: %s", generation, what_failed(e), e->text);
         if (!is_damage(e) && first.kind == ERR_NONE) {
             first = *e;
-            err_wrap(&first, "generation %" PRIu64 " could not be restarted here",
-                     generation);
+            err_wrap(&first, "generation %" PRIu64 " %s", generation, what_failed(e));
         }
     }
     err_clear(e);

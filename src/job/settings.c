@@ -39,7 +39,9 @@ static const struct {
              {"QCKPT_DMTCP_PLUGINS", "dmtcp_plugins", false},
              {"QCKPT_DMTCP_ARGUMENTS", "dmtcp_arguments", false}};
 
-enum { N_KNOWN = sizeof(known) / sizeof(known[0]) };
+static const char prefix[] = "QCKPT_";
+
+enum { N_KNOWN = sizeof(known) / sizeof(known[0]), PREFIX_SIZE = sizeof(prefix) - 1 };
 
 struct line {
     size_t number;
@@ -111,6 +113,15 @@ static int find_key(const char *name)
     return -1;
 }
 
+/* The setting that `name` may be mistyped for; NULL: none. */
+static const char *near_key(const char *name)
+{
+    for (int i = 0; i < N_KNOWN; i++)
+        if (str_is_near(name, known[i].key))
+            return known[i].key;
+    return NULL;
+}
+
 /* "name[PATTERN]": cuts the pattern off; NULL: there is none. False: not so. */
 static bool split_pattern(char *name, char **pattern)
 {
@@ -147,6 +158,20 @@ static void add_line(struct settings *s, const struct line *line)
     s->lines = grown;
 }
 
+static void add_unknown(struct settings *s, size_t number, const char *name,
+                        const char *pattern)
+{
+    const char *near = near_key(name);
+
+    if (pattern && find_key(name) >= 0)
+        add_problem(s, "%s:%zu: %s takes no [PATTERN]; it is ignored", s->path, number,
+                    name);
+    else
+        add_problem(s, "%s:%zu: there is no setting '%.60s'%s%s%s; it is ignored",
+                    s->path, number, name, near ? " (did you mean " : "",
+                    near ? near : "", near ? "?)" : "");
+}
+
 static void parse_line(struct settings *s, size_t number, char *text)
 {
     struct line line = {.number = number};
@@ -168,8 +193,7 @@ static void parse_line(struct settings *s, size_t number, char *text)
     name = trim(name);
     if (!split_pattern(name, &pattern) || (line.key = find_key(name)) < 0 ||
         (pattern && !known[line.key].has_patterns)) {
-        add_problem(s, "%s:%zu: there is no setting '%.60s%s'; it is ignored", s->path,
-                    number, name, pattern ? "[...]" : "");
+        add_unknown(s, number, name, pattern);
         return;
     }
     line.pattern = pattern;
@@ -287,7 +311,39 @@ static int read_trusted(const char *path, const char *exe, char **text, size_t *
     return io_read_fd(fd, FILE_SIZE_MAX, text, size, e);
 }
 
-struct settings *settings_read(void)
+/* The variable that `name` may be mistyped for; NULL: none. */
+static const char *near_variable(const char *name)
+{
+    const char *near = NULL;
+
+    for (int i = 0; i < N_KNOWN; i++) {
+        if (strcmp(name, known[i].variable) == 0)
+            return NULL;
+        if (str_is_near(name + PREFIX_SIZE, known[i].variable + PREFIX_SIZE))
+            near = known[i].variable;
+    }
+    return near;
+}
+
+/* Others that begin with QCKPT_ may be anybody's. */
+static void look_for_mistyped_variables(struct settings *s)
+{
+    for (char **variable = environ; *variable; variable++) {
+        char name[64];
+        size_t length = strcspn(*variable, "=");
+        const char *near;
+
+        if (strncmp(*variable, prefix, PREFIX_SIZE) != 0 || length >= sizeof(name))
+            continue;
+        memcpy(name, *variable, length);
+        name[length] = '\0';
+        near = near_variable(name);
+        if (near)
+            add_problem(s, "%s is no variable of qckpt; did you mean %s?", name, near);
+    }
+}
+
+static struct settings *read_file(void)
 {
     char exe[PATH_MAX] = "", path[PATH_MAX] = "qckpt.conf";
     auto_free char *text = NULL;
@@ -301,6 +357,14 @@ struct settings *settings_read(void)
         return settings_parse(path, text ? text : "", size);
     s = settings_make(path);
     add_problem(s, "%s is ignored: %s", path, e.text);
+    return s;
+}
+
+struct settings *settings_read(void)
+{
+    struct settings *s = read_file();
+
+    look_for_mistyped_variables(s);
     return s;
 }
 

@@ -339,8 +339,8 @@ static int supervise(struct supervisor *s, struct err *e)
     err_clear(e);
     if (supervisor_start(s, e) < 0) {
         if (e->kind != ERR_WRONG_HOST) /* else it has been logged */
-            event_log(&s->events, LOG_ERROR, "warning", NULL, "nothing was started: %s",
-                      e->text);
+            event_log_only(&s->events, LOG_ERROR, "warning", NULL,
+                           "nothing was started: %s", e->text);
         return -1;
     }
     strangers_close(s->args->strangers);

@@ -78,7 +78,8 @@ static int check_ours(const struct stat *st, const char *path, struct err *e)
     if (st->st_uid != geteuid())
         return err_set(e, ERR_UNSAFE,
                        "%s belongs to uid %ju, not to uid %ju who uses it (mode %04o): "
-                       "have it removed, or run as its owner",
+                       "run as its owner, or name another directory; one that a "
+                       "stranger has put there has to be removed",
                        path, (uintmax_t)st->st_uid, (uintmax_t)geteuid(),
                        st->st_mode & 07777);
     if (st->st_mode & 077)

@@ -6,7 +6,10 @@ status_is "without a command: usage" 2 q
 has "and the commands are listed" "$err" "checkpoint "
 status_is "an unknown command: usage" 2 q dance
 has "and it is named" "$err" '"dance"'
+status_is "a mistyped command: usage" 2 q chekpoint
+has "and the right one is said" "$err" "did you mean checkpoint?"
 status_is "help is no error" 0 q help
+status_is "help --help neither" 0 q help --help
 has "help goes to stdout" "$out" "Usage: qckpt COMMAND"
 status_is "--help too" 0 q --help
 status_is "--version prints one" 0 q --version
@@ -32,10 +35,19 @@ for command in checkpoint restart show verify; do
     status_is "$command takes no words" 2 q "$command" here
     has "$command says how a directory is given" "$err" "-d"
     status_is "$command without a directory: nothing there" 4 q "$command" -d nowhere
+    is "$command says once how one is named" "$(grep -c "there is no directory nowhere; name" <<<"$err")" 1
 done
 [ ! -e nowhere ]
 is "and none was made" $? 0
 
+mkdir -m 700 empty
+status_is "nothing to restart from: nothing there" 4 q restart -d empty
+is "is said, and once" "$err" "qckpt: nothing was started: empty holds no checkpoint to restart from"
+status_is "a generation that is not there" 4 q restart -d empty -g 3
+is "is said once" "$err" \
+    "qckpt: nothing was started: generation 3 is not usable: empty has no generation 3"
+status_is "a mistyped variable does not matter" 0 env QCKPT_INTERVALL=1h "$QCKPT" run -d typo -- true
+has "but is said" "$err" "did you mean QCKPT_INTERVAL?"
 status_is "a bad variable is named" 2 env QCKPT_INTERVAL=soon "$QCKPT" run -- true
 has "by its name" "$err" "QCKPT_INTERVAL"
 status_is "an unknown engine is named" 2 env QCKPT_ENGINE=steam "$QCKPT" run -- true

@@ -222,11 +222,12 @@ static void what_is_wrong_in_the_file_is_told_and_left_out(void)
     CHECK_INT(config.interval_s, 3600);
     CHECK_STR(config.engine_name, "auto");
     CHECK_STR(settings_problem(settings, 0),
-              "site.conf:3: there is no setting 'intervall'; it is ignored");
+              "site.conf:3: there is no setting 'intervall' (did you mean interval?); "
+              "it is ignored");
     CHECK_STR(settings_problem(settings, 1),
               "site.conf:4: interval has been set in line 2; this one is ignored");
     CHECK_STR(settings_problem(settings, 2),
-              "site.conf:5: there is no setting 'keep[...]'; it is ignored");
+              "site.conf:5: keep takes no [PATTERN]; it is ignored");
     CHECK_STR(settings_problem(settings, 3),
               "site.conf:6: 'hello' is not of the form name = value; it is ignored");
     CHECK_HAS(settings_problem(settings, 4),
@@ -296,6 +297,17 @@ static struct settings *read_path(const char *path)
     return settings;
 }
 
+static void a_mistyped_variable_is_told(void)
+{
+    setenv("QCKPT_INTERVALL", "10m", 1);
+    setenv("QCKPT_OF_SOMEBODY_ELSE", "1", 1);
+    CHECK_STR(settings_problem(read_path("/nonexistent"), 0),
+              "QCKPT_INTERVALL is no variable of qckpt; did you mean QCKPT_INTERVAL?");
+    CHECK(!settings_problem(settings, 1));
+    unsetenv("QCKPT_INTERVALL");
+    unsetenv("QCKPT_OF_SOMEBODY_ELSE");
+}
+
 static void only_a_file_nobody_else_may_write_is_trusted(void)
 {
     struct scratch s = scratch_make();
@@ -340,6 +352,7 @@ int main(void)
     RUN(a_file_may_hold_anything);
     RUN(the_engine_is_the_most_exact_that_is_said);
     RUN(a_bad_line_for_an_environment_gives_way_to_the_next);
+    RUN(a_mistyped_variable_is_told);
     RUN(only_a_file_nobody_else_may_write_is_trusted);
     RUN(a_file_that_is_no_text_is_ignored);
     settings_free(settings);

@@ -51,6 +51,26 @@ static void numbers_are_whole_or_refused(void)
     CHECK_HAS(e.text, "is not a number");
 }
 
+static void mistyped_names_are_near(void)
+{
+    CHECK(str_is_near("interval", "interval"));
+    CHECK(str_is_near("intervall", "interval"));
+    CHECK(str_is_near("inteval", "interval"));
+    CHECK(str_is_near("inetrval", "interval"));
+    CHECK(str_is_near("chekpoint", "checkpoint"));
+    CHECK(str_is_near("keeps", "keep"));
+    CHECK(str_is_near("kep", "keep"));
+}
+
+static void other_names_are_not(void)
+{
+    CHECK(!str_is_near("list", "show"));
+    CHECK(!str_is_near("cpus2", "cpu"));
+    CHECK(!str_is_near("", "keep"));
+    CHECK(!str_is_near("interval_seconds", "interval"));
+    CHECK(!str_is_near("interval", "a_name_that_is_longer_than_any_of_ours_is"));
+}
+
 static void sizes_read_well(void)
 {
     char out[32];
@@ -83,6 +103,8 @@ int main(void)
     RUN(times_are_read_with_their_units);
     RUN(nonsense_is_no_time);
     RUN(numbers_are_whole_or_refused);
+    RUN(mistyped_names_are_near);
+    RUN(other_names_are_not);
     RUN(sizes_read_well);
     RUN(a_name_has_no_path_in_it);
     RUN(formatting_fails_where_it_would_cut);
