@@ -8,8 +8,7 @@
 static struct {
     log_sink *sink;
     void *arg;
-    enum log_level level;
-} logger = {.level = LOG_INFO};
+} logger;
 
 void log_to(log_sink *sink, void *arg)
 {
@@ -17,14 +16,9 @@ void log_to(log_sink *sink, void *arg)
     logger.arg = arg;
 }
 
-void log_set_level(enum log_level level)
-{
-    logger.level = level;
-}
-
 const char *log_level_name(enum log_level level)
 {
-    static const char *const names[] = {"error", "warning", "info", "debug"};
+    static const char *const names[] = {"error", "warning", "info"};
 
     return names[level];
 }
@@ -34,8 +28,6 @@ __attribute__((format(printf, 2, 0))) static void log_line(enum log_level level,
 {
     char line[2048];
 
-    if (level > logger.level)
-        return;
     vsnprintf(line, sizeof(line), fmt, ap);
     if (logger.sink)
         logger.sink(logger.arg, level, line);
@@ -58,4 +50,3 @@ __attribute__((format(printf, 2, 0))) static void log_line(enum log_level level,
 DEFINE_LOG(error, LOG_ERROR)
 DEFINE_LOG(warning, LOG_WARNING)
 DEFINE_LOG(info, LOG_INFO)
-DEFINE_LOG(debug, LOG_DEBUG)

@@ -13,19 +13,17 @@
 #error "base/log.h and syslog.h cannot be included together"
 #endif
 
-enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO };
 
-/* Receives every line at or above the level; `arg` is what log_to was given. */
+/* Receives every line; `arg` is what log_to was given. */
 typedef void log_sink(void *arg, enum log_level level, const char *line);
 
 /* Where lines go; NULL is stderr, as "qckpt: warning: LINE". */
 void log_to(log_sink *sink, void *arg);
-void log_set_level(enum log_level level);
 const char *log_level_name(enum log_level level);
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -3,14 +3,12 @@
  * The one program: dispatches by its name (Grid Engine's hooks) or by its first word.
  */
 #include "base/err.h"
-#include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "cmd/hook.h"
 #include "engine/engine.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -174,13 +172,10 @@ static int dispatch(int argc, char **argv, const char **name, struct err *e)
 
 int main(int argc, char **argv)
 {
-    const char *level = getenv("QCKPT_LOG");
     const char *name = "qckpt";
     struct err e = {0};
 
     engine_become_job(argc, argv);
-    if (level && strcmp(level, "debug") == 0)
-        log_set_level(LOG_DEBUG);
     if (open_standard_files(&e) == 0 && dispatch(argc, argv, &name, &e) == 0 &&
         finish_output(&e) == 0)
         return 0;
