@@ -245,9 +245,6 @@ int ge_offers_parse(const struct ge_raise *r, const char *xml, const char *host,
  * ERR_FAILED and ERR_REFUSED have qalter's words, or what is missing afterwards. */
 int ge_raise_write(const struct ge_raise *r, unsigned timeout_ms, struct err *e);
 
-/* Whether what `qstat -j` printed has the list that was to be written. */
-int ge_raise_verify(const struct ge_raise *r, const char *xml, struct err *e);
-
 /* ---- parallel environments ---- */
 
 /* Whether Grid Engine itself starts the job's processes on other hosts (qrsh -inherit):

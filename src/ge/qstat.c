@@ -6,7 +6,6 @@
 #include "ge/tool.h"
 #include "ge/xml.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -194,7 +194,8 @@ struct ge_raise *ge_raise_plan(const char *job, const struct ge_request *wanted,
     return ge_raise_parse(job, xml.out, complexes.out, wanted, n, e);
 }
 
-int ge_raise_verify(const struct ge_raise *r, const char *xml, struct err *e)
+/* Whether what `qstat -j` printed has the list that was to be written. */
+static int verify(const struct ge_raise *r, const char *xml, struct err *e)
 {
     auto_requests struct requests now = {0};
 
@@ -226,5 +227,5 @@ int ge_raise_write(const struct ge_raise *r, unsigned timeout_ms, struct err *e)
     if (ge_tool_run(argv, timeout_ms, &said, e) < 0 ||
         ask_job(r->job, timeout_ms, &xml, e) < 0)
         return -1;
-    return ge_raise_verify(r, xml.out, e);
+    return verify(r, xml.out, e);
 }

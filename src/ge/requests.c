@@ -59,14 +59,6 @@ int requests_add(struct requests *r, const char *name, const char *value, struct
     return 0;
 }
 
-int requests_copy(const struct requests *from, struct requests *to, struct err *e)
-{
-    for (size_t i = 0; i < from->n; i++)
-        if (requests_add(to, from->list[i].name, from->list[i].value, e) < 0)
-            return -1;
-    return 0;
-}
-
 /* ---- qstat -j ---- */
 
 #define LIST "JB_hard_resource_list"

@@ -28,7 +28,6 @@ void requests_free(struct requests *r);
 struct request *requests_find(const struct requests *r, const char *name);
 int requests_add(struct requests *r, const char *name, const char *value,
                  struct err *e);
-int requests_copy(const struct requests *from, struct requests *to, struct err *e);
 
 /* The hard requests of `job` from `qstat -j JOB -xml`. ERR_GONE: no such job. `r` must
  * be empty. */

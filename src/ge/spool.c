@@ -2,7 +2,6 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/scope.h"
-#include "base/str.h"
 #include "ge/ge.h"
 
 #include <fcntl.h>

@@ -4,7 +4,6 @@
 #include "base/err.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 char *ge_xml_element(const char *from, const char *to, const char *name)

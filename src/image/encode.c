@@ -3,8 +3,6 @@
 
 #include "base/err.h"
 
-#include <string.h>
-
 static void enc_i32(struct enc *c, int32_t v)
 {
     enc_u32(c, (uint32_t)v);

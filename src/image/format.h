@@ -20,9 +20,8 @@ struct err;
 enum {
     FORMAT_VERSION = 1,
     FORMAT_HEADER_SIZE = 24,
-    FORMAT_RECORD_HEAD = 12, /* type and length */
-    FORMAT_RECORD_TAIL = 8,  /* checksum */
-    FORMAT_DIGEST_SIZE = 16,
+    FORMAT_RECORD_HEAD = 12,   /* type and length */
+    FORMAT_RECORD_TAIL = 8,    /* checksum */
     FORMAT_LIST_MAX = 1 << 16, /* runs or chunks in one record */
 };
 #define FORMAT_MAGIC "QCKPTIMG"

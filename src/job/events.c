@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "job/events.h"
 
-#include "base/err.h"
-
 #include "store/store.h"
 
 #include <jansson.h>

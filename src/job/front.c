@@ -4,7 +4,6 @@
  * the supervisor, outlives it, and ends as the job ended.
  */
 #include "base/err.h"
-#include "base/log.h"
 #include "base/scope.h"
 #include "job/job.h"
 #include "job/orphans.h"
@@ -12,7 +11,6 @@
 #include "job/supervisor.h"
 #include "store/store.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "base/scope.h"
 #include "base/str.h"
 
 #include <ctype.h>
@@ -12,8 +13,11 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { FILE_SIZE_MAX = 256 << 10, PROBLEMS_MAX = 20 };
 

@@ -12,8 +12,6 @@
 #ifndef JOB_SETTINGS_H
 #define JOB_SETTINGS_H
 
-#include "base/scope.h"
-
 #include <stddef.h>
 
 struct err;
@@ -31,8 +29,6 @@ struct settings *settings_read(void);
 struct settings *settings_parse(const char *path, const char *text, size_t size);
 
 void settings_free(struct settings *s);
-SCOPE_DEFINE(settings, struct settings *, settings_free);
-#define auto_settings SCOPE_USE(settings)
 
 /* What is wrong in the file, one sentence each; NULL after the last. */
 const char *settings_problem(const struct settings *s, size_t i);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/store_priv.h"
 
-#include "base/io.h"
-
 #include <stdlib.h>
 #include <string.h>
 

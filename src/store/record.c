@@ -14,7 +14,8 @@
 /* More than a completion record takes. */
 enum { SPARE_SIZE = 512 };
 
-void store_spare_name(uint64_t epoch, char out[STORE_NAME_SIZE])
+/* The room that a run has set aside. */
+static void spare_name(uint64_t epoch, char out[STORE_NAME_SIZE])
 {
     snprintf(out, STORE_NAME_SIZE, "spare.%" PRIu64, epoch);
 }
@@ -24,7 +25,7 @@ int store_done_reserve(struct store *s, uint64_t epoch, struct err *e)
     char name[STORE_NAME_SIZE], blank[SPARE_SIZE];
 
     memset(blank, ' ', sizeof(blank));
-    store_spare_name(epoch, name);
+    spare_name(epoch, name);
     if (store_epoch_check(s, epoch, e) < 0 ||
         io_create_file(s->dir, name, blank, sizeof(blank), e) < 0 ||
         io_sync_dir(s->dir, e) < 0)
@@ -59,7 +60,7 @@ static int use_spare(struct store *s, uint64_t epoch, const json_t *root, struct
     char name[STORE_NAME_SIZE];
     size_t size;
 
-    store_spare_name(epoch, name);
+    spare_name(epoch, name);
     text = store_json_text(root, &size, e);
     if (!text || fill_spare(s, name, text, size, e) < 0 ||
         store_epoch_check(s, epoch, e) < 0)
@@ -75,7 +76,7 @@ static void drop_spare(struct store *s, uint64_t epoch)
 {
     char name[STORE_NAME_SIZE];
 
-    store_spare_name(epoch, name);
+    spare_name(epoch, name);
     unlinkat(s->dir, name, 0);
 }
 

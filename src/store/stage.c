@@ -41,11 +41,6 @@ int store_stage_dirfd(const struct store_stage *stage)
     return stage->fd;
 }
 
-uint64_t store_stage_generation(const struct store_stage *stage)
-{
-    return stage->generation;
-}
-
 /* Fails as a full file system would when a test asks for it; dies when it asks that. */
 static int fault(const char *point, struct err *e)
 {

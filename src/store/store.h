@@ -135,9 +135,6 @@ struct store_stage *store_stage_begin(struct store *s, uint64_t epoch, struct er
  * "manifest.json" are not its own. */
 int store_stage_dirfd(const struct store_stage *stage);
 
-/* The number that this generation will have. */
-uint64_t store_stage_generation(const struct store_stage *stage);
-
 /*
  * Checks that every X matches X.sum in size, writes the manifest, makes all durable and
  * publishes. The stage is gone afterwards; on failure its files are too, and older

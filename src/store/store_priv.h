@@ -123,11 +123,6 @@ void store_manifest_free(struct store_manifest *m);
 /* The numbers of what is published, lowest first; the caller frees *numbers. */
 int store_numbers(struct store *s, uint64_t **numbers, size_t *n, struct err *e);
 
-/* ---- record.c ---- */
-
-/* The room that a run has set aside: "spare.N". */
-void store_spare_name(uint64_t epoch, char out[STORE_NAME_SIZE]);
-
 /* ---- prune.c ---- */
 
 /* Takes `name` out of the way in one step, then removes it and what is in it. That it

@@ -3,7 +3,6 @@
 
 #include "base/io.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -2,7 +2,6 @@
 #include "files_scenario.h"
 
 #include "base/io.h"
-#include "base/log.h"
 #include "native/files/files.h"
 #include "tap.h"
 

@@ -4,8 +4,6 @@
  * test_cpu_baseline. Built without optimisation of these calls, and bound lazily.
  */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <wchar.h>

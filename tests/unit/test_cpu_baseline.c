@@ -8,7 +8,6 @@
 #include "base/err.h"
 #include "tap.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>

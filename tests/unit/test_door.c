@@ -7,7 +7,6 @@
 #include "base/scope.h"
 #include "tap.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

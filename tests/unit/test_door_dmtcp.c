@@ -11,10 +11,8 @@
 #include "base/spawn.h"
 #include "tap.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
 #include "files_scenario.h"
 #include "tap.h"
 
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>

@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <pty.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>

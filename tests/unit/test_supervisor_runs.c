@@ -5,10 +5,8 @@
  */
 #include "supervisor_fixture.h"
 
-#include "base/io.h"
 #include "base/scope.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>

@@ -48,7 +48,6 @@ void arch_call_setup(struct arch_regs *regs, uint64_t ip, long nr, const uint64_
 long arch_call_result(const struct arch_regs *regs);
 uint64_t arch_ip(const struct arch_regs *regs);
 void arch_set_ip(struct arch_regs *regs, uint64_t ip);
-uint64_t arch_sp(const struct arch_regs *regs);
 
 /* Offset of a syscall instruction in a vDSO image, or -1. */
 ssize_t arch_find_syscall(const uint8_t *vdso, size_t size);

@@ -7,7 +7,6 @@
  * entry lives on as long as the description has another descriptor.
  */
 #include "base/err.h"
-#include "base/log.h"
 #include "base/scope.h"
 #include "image/codec.h"
 #include "native/files/kind.h"

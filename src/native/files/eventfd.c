@@ -8,7 +8,6 @@
 #include "image/codec.h"
 #include "native/files/kind.h"
 
-#include <fcntl.h>
 #include <sys/eventfd.h>
 
 struct event {

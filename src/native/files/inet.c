@@ -7,7 +7,6 @@
 #include "native/files/inet.h"
 
 #include "base/err.h"
-#include "base/log.h"
 #include "base/scope.h"
 #include "image/codec.h"
 
@@ -15,7 +14,6 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>

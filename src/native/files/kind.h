@@ -189,9 +189,6 @@ void files_locks_take(int fd, const struct files_lock *locks, uint32_t n,
 
 /* ---- object.c ---- */
 
-/* The object of a file with this identity: found or added. */
-int files_object_add(struct files_save *s, const struct found *f, uint32_t *object,
-                     struct err *e);
 /* Makes r->objects[object], empty and of its size. */
 int files_object_make(struct files_restore *r, uint32_t object, struct err *e);
 int files_object_check(const struct image_object *o, uint32_t object, struct err *e);

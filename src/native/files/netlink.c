@@ -7,7 +7,6 @@
 #include "image/codec.h"
 #include "native/files/kind.h"
 
-#include <fcntl.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
 

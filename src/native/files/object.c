@@ -11,7 +11,6 @@
 #include "base/str.h"
 #include "native/files/kind.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/memfd.h>
@@ -130,8 +129,9 @@ static int note_fd(struct files_save *s, uint32_t object, int *fd, struct err *e
     return 0;
 }
 
-int files_object_add(struct files_save *s, const struct found *f, uint32_t *object,
-                     struct err *e)
+/* The object of a file with this identity: found or added. */
+static int find_or_add(struct files_save *s, const struct found *f, uint32_t *object,
+                       struct err *e)
 {
     bool deleted = f->st.st_nlink == 0 || !files_path_leads_to(f);
     auto_fd int fd = -1;
@@ -160,7 +160,7 @@ static int save(struct files_save *s, const struct found *f, uint32_t index,
     struct image_file *file = &s->img->files[index];
 
     file->size = f->st.st_size;
-    return files_object_add(s, f, &file->object, e);
+    return find_or_add(s, f, &file->object, e);
 }
 
 enum files_known files_save_knows(const struct files_save *s, dev_t dev, ino_t ino)

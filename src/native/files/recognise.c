@@ -49,7 +49,7 @@ static const struct anon {
     {"seccomp notify", 0, "a seccomp supervisor's descriptor"},
 };
 
-bool files_is_pty_slave(const struct stat *st)
+static bool is_pty_slave(const struct stat *st)
 {
     unsigned number = major(st->st_rdev);
 
@@ -61,7 +61,7 @@ bool files_is_terminal(const struct stat *st)
 {
     unsigned number = major(st->st_rdev);
 
-    return files_is_pty_slave(st) ||
+    return is_pty_slave(st) ||
            (S_ISCHR(st->st_mode) && (number == TTY_MAJOR || number == TTY_AUX_MAJOR));
 }
 
@@ -89,7 +89,7 @@ static int recognise_device(const struct found *f, uint32_t *kind, struct err *e
         *kind = IMAGE_FILE_PTY_MASTER;
         return 0;
     }
-    if (files_is_pty_slave(&f->st)) {
+    if (is_pty_slave(&f->st)) {
         *kind = IMAGE_FILE_PTY_SLAVE;
         return 0;
     }

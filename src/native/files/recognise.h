@@ -17,6 +17,5 @@ int files_recognise(const struct found *f, uint32_t *kind, struct err *e);
 
 /* A terminal of any sort (majors 4, 5 and those of ptys). */
 bool files_is_terminal(const struct stat *st);
-bool files_is_pty_slave(const struct stat *st);
 
 #endif

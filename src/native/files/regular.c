@@ -7,11 +7,9 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/stdfile.h"
-#include "base/str.h"
 #include "image/codec.h"
 #include "native/files/kind.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>

@@ -3,15 +3,10 @@
  * Making the job's open file descriptions once, and handing them to its processes.
  */
 #include "base/err.h"
-#include "base/io.h"
-#include "base/log.h"
 #include "base/scope.h"
 #include "native/files/kind.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>

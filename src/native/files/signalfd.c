@@ -7,7 +7,6 @@
 #include "image/codec.h"
 #include "native/files/kind.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>

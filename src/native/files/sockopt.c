@@ -7,7 +7,6 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72 /* since Linux 5.14 */

@@ -10,7 +10,6 @@
 #include "image/codec.h"
 #include "native/files/kind.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 

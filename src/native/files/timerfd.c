@@ -9,7 +9,6 @@
 #include "image/codec.h"
 #include "native/files/kind.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -11,10 +11,8 @@
 #include "native/files/kind.h"
 #include "native/files/unix_name.h"
 
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -3,7 +3,6 @@
 #include "base/scope.h"
 #include "native/files/unix_name.h"
 
-#include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>

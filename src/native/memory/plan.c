@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -211,10 +210,4 @@ int plan_check_alive(const struct image *img, const struct writer_source *source
             return err_wrap(e, "process %d", img->processes[s->index].pid);
     }
     return 0;
-}
-
-void plan_free(struct plan *plan)
-{
-    free(plan->extents);
-    *plan = (struct plan){0};
 }

@@ -23,7 +23,8 @@ struct plan_extent {
 };
 
 struct plan {
-    struct plan_extent *extents; /* owned; plan_free */
+    struct plan_extent
+        *extents; /* owned by the writer's process, which ends with them */
     uint32_t n_extents;
     uint64_t total; /* bytes of all extents */
 };
@@ -36,6 +37,5 @@ int plan_make(struct plan *plan, const struct image *img,
  * one that the kernel kills for want of memory becomes empty before it is gone. */
 int plan_check_alive(const struct image *img, const struct writer_source *sources,
                      uint32_t n_sources, struct err *e);
-void plan_free(struct plan *plan);
 
 #endif

@@ -28,7 +28,6 @@
 #include "native/restore/threads.h"
 #include "native/restore/timers.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "image/image.h"
 
-#include <string.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>

@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "base/scope.h"
 
-#include <errno.h>
 #include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,6 @@
  * that it uses one, but the kernel remembers who did last.
  */
 #include "base/err.h"
-#include "base/proc.h"
 #include "base/scope.h"
 #include "native/save/save.h"
 

@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "base/scope.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>

@@ -70,11 +70,6 @@ void arch_set_ip(struct arch_regs *regs, uint64_t ip)
     regs->r.rip = ip;
 }
 
-uint64_t arch_sp(const struct arch_regs *regs)
-{
-    return regs->r.rsp;
-}
-
 ssize_t arch_find_syscall(const uint8_t *vdso, size_t size)
 {
     for (size_t i = 0; i + 1 < size; i++)
