@@ -19,13 +19,13 @@ enum err_kind {
     ERR_USAGE,   /* the command line or the configuration is wrong */
     ERR_REFUSED, /* the job cannot be saved; it runs on untouched */
     ERR_NOTHING, /* there is nothing to restart from */
-    ERR_CORRUPT, /* what was read is damaged, foreign or too new */
+    ERR_CORRUPT, /* what was read is damaged or foreign */
     ERR_UNSAFE,  /* a stranger could have made this file or directory */
     ERR_FENCED,  /* a later run of the same job has taken over */
     ERR_TIMEOUT, /* a stated deadline passed */
     ERR_GONE,    /* the process or the job ended meanwhile */
-    /* This host's CPU lacks what the job needs to go on; nothing was touched, and
-     * another host may have it. */
+    /* This host lacks what the job needs to go on, a feature of the CPU or a qckpt that
+     * is new enough; nothing was touched, and another host may have it. */
     ERR_WRONG_HOST,
 };
 

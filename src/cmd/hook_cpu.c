@@ -35,13 +35,19 @@ static int newest_contract(const struct ge_job *job, const char *task,
 
     if (!store || store_list(store, &list, &n, e) < 0)
         return -1;
-    while (n-- > 0)
+    while (n-- > 0) {
         if (list[n].damage.kind == ERR_NONE) {
             *contract = (struct cpu_contract){.policy.kind = CPU_POLICY_HOST};
             return list[n].meta.cpu[0]
                        ? cpu_contract_parse(list[n].meta.cpu, contract, e)
                        : 0;
         }
+        /* What a newer qckpt wrote is newer than what stands before it. */
+        if (list[n].damage.kind == ERR_WRONG_HOST) {
+            *e = list[n].damage;
+            return -1;
+        }
+    }
     return err_set(e, ERR_NOTHING, "it has no checkpoint yet");
 }
 

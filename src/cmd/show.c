@@ -172,7 +172,8 @@ static void print_generation(const struct store_generation *g, const struct cpu 
     char bytes[32], stored[32], pause[32], time[32];
 
     if (g->damage.kind != ERR_NONE) {
-        printf("%10" PRIu64 "  DAMAGED: ", g->generation);
+        printf("%10" PRIu64 "  %s: ", g->generation,
+               g->damage.kind == ERR_WRONG_HOST ? "TOO NEW" : "DAMAGED");
         cmd_print_safe(g->damage.text);
         putchar('\n');
         return;

@@ -53,7 +53,8 @@ void show_cpu_print(const struct store_meta *meta, const struct cpu *here)
     else if (e.kind == ERR_NOTHING)
         printf("%s", e.text);
     else
-        printf("DAMAGED: CPU contract: %s", e.text);
+        printf("%s: CPU contract: %s", e.kind == ERR_WRONG_HOST ? "TOO NEW" : "DAMAGED",
+               e.text);
     putchar('\n');
 }
 

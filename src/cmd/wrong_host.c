@@ -18,9 +18,14 @@ static int read_contract(struct store *store, struct cpu_contract *contract,
 
     if (store_list(store, &list, &n, e) < 0)
         return -1;
-    while (n-- > 0)
+    while (n-- > 0) {
         if (list[n].damage.kind == ERR_NONE)
             return cpu_contract_parse(list[n].meta.cpu, contract, e);
+        if (list[n].damage.kind == ERR_WRONG_HOST) {
+            *e = list[n].damage;
+            return -1;
+        }
+    }
     return err_set(e, ERR_NOTHING, "there is no good checkpoint");
 }
 

@@ -89,7 +89,8 @@ int cpu_read(struct cpu *c, struct err *e);
 
 /* The text form: lines, at most CPU_TEXT_SIZE with the NUL. */
 int cpu_format(const struct cpu *c, char *out, size_t size, struct err *e);
-/* ERR_CORRUPT names the line. `c` is left alone then. */
+/* ERR_CORRUPT names the line, ERR_WRONG_HOST the format that a newer qckpt wrote. `c`
+ * is left alone then. */
 int cpu_parse(const char *text, struct cpu *c, struct err *e);
 
 /* The highest level of the psABI all of whose flags are there, 0 when not even the
@@ -143,7 +144,7 @@ int cpu_contract_make(const struct cpu_policy *p, const struct cpu *here,
 int cpu_contract_format(const struct cpu_contract *c, char *out, size_t size,
                         struct err *e);
 /* ERR_NOTHING: the text is empty, the generation has no contract. ERR_CORRUPT names the
- * line. `c` is left alone then. */
+ * line, ERR_WRONG_HOST the format that a newer qckpt wrote. `c` is left alone then. */
 int cpu_contract_parse(const char *text, struct cpu_contract *c, struct err *e);
 
 /* Whether `here` may continue it. `missing` may be NULL; it stays empty when only the

@@ -229,10 +229,14 @@ int text_format(struct text_in *in, const char *key, uint32_t format, struct err
 
     if (text_number(in, key, &found, e) < 0)
         return -1;
-    if (found != format)
-        return err_set(e, ERR_CORRUPT,
-                       "%s %" PRIu32 ": this version of qckpt reads format %" PRIu32,
+    if (found > format)
+        return err_set(e, ERR_WRONG_HOST,
+                       "%s: format %" PRIu32 " is newer than this qckpt reads (%" PRIu32
+                       "): install a newer one here",
                        key, found, format);
+    if (found != format)
+        return err_set(e, ERR_CORRUPT, "%s: format %" PRIu32 " does not exist", key,
+                       found);
     return 0;
 }
 

@@ -39,7 +39,7 @@ int text_number(struct text_in *in, const char *key, uint32_t *value, struct err
 int text_flags(struct text_in *in, const char *key, struct cpu_flags *set,
                struct err *e);
 int text_cpu(struct text_in *in, struct cpu *c, struct err *e);
-/* The first line: a newer format than `format` is an error that says so. */
+/* The first line. ERR_WRONG_HOST: a newer qckpt wrote it. */
 int text_format(struct text_in *in, const char *key, uint32_t format, struct err *e);
 int text_end(const struct text_in *in, struct err *e);
 

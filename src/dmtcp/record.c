@@ -355,9 +355,13 @@ static int take(const json_t *root, struct record *r, struct err *e)
 
     if (read_unsigned(root, "format", &format, e) < 0)
         return -1;
+    if (format > RECORD_FORMAT)
+        return err_set(e, ERR_WRONG_HOST,
+                       "%s: format %u is newer than this qckpt reads (%d): install a "
+                       "newer one here",
+                       RECORD, format, RECORD_FORMAT);
     if (format != RECORD_FORMAT)
-        return err_set(e, ERR_CORRUPT, "%s has format %u; this qckpt knows %d", RECORD,
-                       format, RECORD_FORMAT);
+        return err_set(e, ERR_CORRUPT, "%s: format %u does not exist", RECORD, format);
     if (read_unsigned(root, "dmtcp_major", &r->major, e) < 0 ||
         read_unsigned(root, "dmtcp_minor", &r->minor, e) < 0 ||
         read_bool(root, "gzip", &r->gzip, e) < 0 ||

@@ -51,8 +51,8 @@ void record_note_stdio(const int fd[3], struct record_stdio out[3]);
 /* Writes dmtcp.json and its sums. */
 int record_write(int dirfd, const struct record *r, struct err *e);
 
-/* Reads and checks it; ERR_CORRUPT names the member that is wrong. The caller ends *out
- * with record_free. */
+/* Reads and checks it; ERR_CORRUPT names the member that is wrong, ERR_WRONG_HOST the
+ * format that a newer qckpt wrote. The caller ends *out with record_free. */
 int record_read(int dirfd, struct record *out, struct err *e);
 
 #endif

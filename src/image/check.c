@@ -18,12 +18,12 @@ int format_check_host(const struct image *img, struct err *e)
     long page_size = sysconf(_SC_PAGESIZE);
 
     if (strcmp(img->arch, QCKPT_ARCH) != 0)
-        return err_set(e, ERR_CORRUPT,
+        return err_set(e, ERR_WRONG_HOST,
                        "made on %s, this host is " QCKPT_ARCH
                        ": restart on a host of that kind",
                        img->arch);
     if (img->page_size != page_size)
-        return err_set(e, ERR_CORRUPT,
+        return err_set(e, ERR_WRONG_HOST,
                        "made with pages of %u bytes, this host has %ld: restart on a "
                        "host of that kind",
                        img->page_size, page_size);

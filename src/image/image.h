@@ -299,9 +299,9 @@ void *image_append(void **array, uint32_t *count, size_t size);
 /* Writes `image` (with image.sum) into `dirfd`. */
 int image_save(const struct image *img, int dirfd, struct err *e);
 
-/* Reads and checks `image` in `dirfd`. ERR_CORRUPT names the record: damaged,
- * truncated, of another architecture or page size, or of a newer format than this
- * program reads. */
+/* Reads and checks `image` in `dirfd`. ERR_CORRUPT names the record that is
+ * damaged or cut off. ERR_WRONG_HOST: it is of another architecture or page size, or of
+ * a newer format than this program reads. */
 struct image *image_load(int dirfd, struct err *e);
 
 /* Reads one chunk of the open file `memory` into `raw` (IMAGE_CHUNK_MAX bytes) and

@@ -169,9 +169,9 @@ static int read_header(struct dec *d, struct err *e)
     if (checksum != XXH3_64bits(start, FORMAT_HEADER_SIZE - sizeof(checksum)))
         return err_set(e, ERR_CORRUPT, "header: checksum does not match");
     if (version > FORMAT_VERSION)
-        return err_set(e, ERR_CORRUPT,
+        return err_set(e, ERR_WRONG_HOST,
                        "format %u is newer than this qckpt reads (%d): install a newer "
-                       "qckpt",
+                       "one here",
                        version, FORMAT_VERSION);
     if (version < 1 || zero != 0)
         return err_set(e, ERR_CORRUPT, "header: format %u does not exist", version);

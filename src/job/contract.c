@@ -48,7 +48,10 @@ int contract_continue(struct contract *c, const struct job_config *config,
     if (!meta->cpu[0])
         return continue_unknown(c, events, meta, e);
     if (cpu_contract_parse(meta->cpu, &contract, e) < 0)
-        return err_wrap(e, "CPU contract");
+        return e->kind == ERR_WRONG_HOST
+                   ? err_wrap(e, "host %s cannot continue generation %" PRIu64,
+                              config->host, meta->generation)
+                   : err_wrap(e, "CPU contract");
     if (cpu_contract_check(&contract, &c->here, config->host, meta->generation, e) <
         0) {
         if (!config->ignore_cpu)

@@ -27,7 +27,8 @@ int contract_open(struct contract *c, struct err *e);
  * was launched stays.
  * ERR_WRONG_HOST says what the host lacks, unless config->ignore_cpu; then, and when
  * the generation has no contract because an earlier version made it, a warning is
- * logged. ERR_CORRUPT: its contract cannot be read.
+ * logged. It is also the error for a contract that a newer version made, whatever
+ * config says. ERR_CORRUPT: its contract cannot be read.
  */
 int contract_continue(struct contract *c, const struct job_config *config,
                       struct events *events, const struct store_meta *meta,

@@ -64,9 +64,9 @@ static int restart_one(const struct job_config *config, struct events *events,
     auto_fd int dirfd = -1;
     struct engine_job *job;
 
-    if (store_verify(config->store, generation, STORE_QUICK, &meta, NULL, NULL, e) <
-            0 ||
-        contract_continue(gate->contract, config, events, &meta, e) < 0 ||
+    if (store_verify(config->store, generation, STORE_QUICK, &meta, NULL, NULL, e) < 0)
+        return e->kind == ERR_WRONG_HOST ? err_wrap(e, "host %s", config->host) : -1;
+    if (contract_continue(gate->contract, config, events, &meta, e) < 0 ||
         store_generation_open(config->store, generation, NULL, &dirfd, e) < 0)
         return -1;
     engine = engine_of(config, meta.engine, e);

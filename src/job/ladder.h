@@ -32,8 +32,9 @@ struct ladder_result {
  * generation cannot be restarted here, for want of a kernel feature or of memory, this
  * fails: a launch from the beginning would throw away what another host could continue.
  * When the gate is closed no generation is of any use, and its error is the result.
- * ERR_WRONG_HOST: this host lacks what the newest usable generation needs. None before
- * that one is tried, even if it needs less: it would repeat what another host need not.
+ * ERR_WRONG_HOST: this host lacks what the newest usable generation needs, be it that a
+ * newer qckpt made it. None before that one is tried, even if it needs less: it would
+ * repeat what another host need not.
  */
 int ladder_restart(const struct job_config *config, struct events *events,
                    const struct ladder_gate *gate, struct ladder_result *result,

@@ -43,9 +43,9 @@ static int check_format(const json_t *root, const char *name, struct err *e)
     if (store_json_u64(root, "format", 1, INT_MAX, &format, e) < 0)
         return err_wrap(e, "%s", name);
     if (format > STORE_FORMAT)
-        return err_set(e, ERR_CORRUPT,
+        return err_set(e, ERR_WRONG_HOST,
                        "%s: format %ju is newer than this qckpt reads (%d): install a "
-                       "newer one",
+                       "newer one here",
                        name, (uintmax_t)format, STORE_FORMAT);
     return 0;
 }

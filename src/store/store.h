@@ -181,6 +181,7 @@ enum store_depth {
 typedef void store_progress(void *arg, uint64_t done_bytes, uint64_t total_bytes);
 
 /* ERR_CORRUPT names the first thing that is wrong. ERR_NOTHING: no such generation.
+ * ERR_WRONG_HOST: a newer qckpt than this one wrote it.
  * `meta` and `progress` may be NULL. */
 int store_verify(struct store *s, uint64_t generation, enum store_depth depth,
                  struct store_meta *meta, store_progress *progress, void *arg,

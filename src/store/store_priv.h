@@ -74,7 +74,7 @@ bool store_text_ok(const char *text, bool lines);
 /* ---- json.c ---- */
 
 /* Reads an object of our format. ERR_NOTHING when the file does not exist; ERR_CORRUPT
- * names the file and the line or member. */
+ * names the file and the line or member; ERR_WRONG_HOST: a newer qckpt wrote it. */
 int store_json_read(int dirfd, const char *name, json_t **root, struct err *e);
 
 /* The object as text with a newline at its end; the caller frees it. */

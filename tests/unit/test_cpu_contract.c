@@ -132,7 +132,9 @@ static void damage_is_refused_or_harmless(void)
             memcpy(text, example, sizeof(text));
             text[at] = byte;
             if (cpu_contract_parse(text, &c, &e) < 0) {
-                CHECK_INT(e.kind, ERR_CORRUPT);
+                bool is_newer = strstr(e.text, "is newer than this qckpt reads");
+
+                CHECK_INT(e.kind, is_newer ? ERR_WRONG_HOST : ERR_CORRUPT);
                 refused++;
             } else {
                 struct cpu_contract twice;
@@ -145,7 +147,8 @@ static void damage_is_refused_or_harmless(void)
     CHECK(refused > 10000);
 }
 
-static void check_bad(const char *old, const char *new, const char *message)
+static void check_kind(enum err_kind kind, const char *old, const char *new,
+                       const char *message)
 {
     static struct cpu_contract c;
     char text[CPU_TEXT_SIZE];
@@ -155,14 +158,27 @@ static void check_bad(const char *old, const char *new, const char *message)
     snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - example), example, new,
              at + strlen(old));
     CHECK_INT(cpu_contract_parse(text, &c, &e), -1);
-    CHECK_INT(e.kind, ERR_CORRUPT);
+    CHECK_INT(e.kind, kind);
     CHECK_HAS(e.text, message);
+}
+
+static void check_bad(const char *old, const char *new, const char *message)
+{
+    check_kind(ERR_CORRUPT, old, new, message);
+}
+
+/* Damage would have the generation passed over, and lost. */
+static void what_a_newer_version_wrote_is_no_damage(void)
+{
+    check_kind(ERR_WRONG_HOST, "qckpt-contract 1", "qckpt-contract 2",
+               "qckpt-contract: format 2 is newer than this qckpt reads (1): install a "
+               "newer one here");
+    check_kind(ERR_WRONG_HOST, "qckpt-cpu 1", "qckpt-cpu 7", "qckpt-cpu: format 7");
 }
 
 static void what_is_wrong_is_named(void)
 {
-    check_bad("qckpt-contract 1", "qckpt-contract 2", "reads format 1");
-    check_bad("qckpt-cpu 1", "qckpt-cpu 7", "qckpt-cpu 7");
+    check_bad("qckpt-contract 1", "qckpt-contract 0", "format 0 does not exist");
     check_bad("policy host", "policy none", "line 2: \"none\"");
     check_bad("arch x86_64", "arch", "architecture is empty");
     check_bad("vendor", "seller", "line 6: \"seller GenuineIntel\" instead of vendor");
@@ -489,6 +505,7 @@ int main(void)
     RUN(text_that_does_not_fit_is_an_error);
     RUN(every_cut_is_noticed);
     RUN(damage_is_refused_or_harmless);
+    RUN(what_a_newer_version_wrote_is_no_damage);
     RUN(what_is_wrong_is_named);
     RUN(no_contract_is_not_a_damaged_one);
     RUN(unknown_flags_are_kept_and_count);

@@ -86,8 +86,8 @@ static void spoil(json_t *root, const char *path, const char *key, json_t *value
     CHECK_INT(json_object_set_new(at, key, value), 0);
 }
 
-static void check_spoilt(const char *path, const char *key, const char *value,
-                         const char *part)
+static void check_kind(enum err_kind kind, const char *path, const char *key,
+                       const char *value, const char *part)
 {
     struct scratch s = scratch_make();
     struct record in = sample(), out = {0};
@@ -102,7 +102,7 @@ static void check_spoilt(const char *path, const char *key, const char *value,
     text = json_dumps(root, 0);
     CHECK_INT(io_replace_file(s.fd, "dmtcp.json", text, strlen(text), &e), 0);
     CHECK_INT(record_read(s.fd, &out, &e), -1);
-    CHECK(e.kind == ERR_CORRUPT);
+    CHECK_INT(e.kind, kind);
     CHECK_HAS(e.text, part);
     CHECK(out.images.image == NULL);
     free(text);
@@ -110,9 +110,17 @@ static void check_spoilt(const char *path, const char *key, const char *value,
     scratch_drop(&s);
 }
 
+static void check_spoilt(const char *path, const char *key, const char *value,
+                         const char *part)
+{
+    check_kind(ERR_CORRUPT, path, key, value, part);
+}
+
 static void a_wrong_member_is_named(void)
 {
-    check_spoilt("", "format", "2", "has format 2; this qckpt knows 1");
+    check_spoilt("", "format", "0", "dmtcp.json: format 0 does not exist");
+    check_kind(ERR_WRONG_HOST, "", "format", "2",
+               "dmtcp.json: format 2 is newer than this qckpt reads (1)");
     check_spoilt("", "dmtcp_major", "-1", "'dmtcp_major'");
     check_spoilt("", "gzip", "1", "'gzip'");
     check_spoilt("", "root", "\"98ff-1-1\"", "'root'");

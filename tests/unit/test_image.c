@@ -81,16 +81,22 @@ static void the_format_has_not_changed(void)
 
 /* ---- damaged files ---- */
 
-/* Loads bytes and expects ERR_CORRUPT with a text that has `part` in it. */
-static void expect_corrupt(const char *data, size_t size, const char *part)
+/* Loads bytes and expects an error with a text that has `part` in it. */
+static void expect_error(enum err_kind kind, const char *data, size_t size,
+                         const char *part)
 {
     struct err e = {0};
     struct image *img = format_read(data, size, &e);
 
     CHECK(img == NULL);
-    CHECK(e.kind == ERR_CORRUPT);
+    CHECK_INT(e.kind, kind);
     CHECK_HAS(e.text, part);
     image_free(img);
+}
+
+static void expect_corrupt(const char *data, size_t size, const char *part)
+{
+    expect_error(ERR_CORRUPT, data, size, part);
 }
 
 static void a_flipped_bit_anywhere_is_found(void)
@@ -159,9 +165,9 @@ static void a_newer_format_says_what_to_do(void)
     checksum = XXH3_64bits(data, 16);
     for (int i = 0; i < 8; i++)
         data[16 + i] = checksum >> 8 * i;
-    expect_corrupt(
-        data, size,
-        "format 2 is newer than this qckpt reads (1): install a newer qckpt");
+    expect_error(
+        ERR_WRONG_HOST, data, size,
+        "format 2 is newer than this qckpt reads (1): install a newer one here");
     expect_corrupt("#!/bin/sh\nexit 0\n", 17, "not an image");
 }
 

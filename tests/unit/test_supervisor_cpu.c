@@ -299,6 +299,29 @@ static void a_damaged_contract_is_a_damaged_generation(void)
     CHECK_STR(get("state"), "1\n");
 }
 
+/* An older generation would be work lost that a host with a newer qckpt continues. */
+static void what_a_newer_version_saved_waits_for_one(void)
+{
+    fresh();
+    be("x86-64-v1");
+    publish("1\n", "");
+    publish("2\n", "qckpt-contract 2\nwhatever comes then\n");
+    config.host = "geb";
+    put("state", "untouched");
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(run("true"), W_EXITCODE(NOT_STARTED, 0));
+        CHECK_HAS(get("why"),
+                  "host geb cannot continue generation 2: qckpt-contract: format 2 is "
+                  "newer than this qckpt reads (1): install a newer one here");
+        CHECK_STR(get("state"), "untouched");
+        config.ignore_cpu = true;
+    }
+    CHECK_HAS(events(), "\"wrong-host\",\"generation\":2");
+    CHECK(!strstr(events(), "\"generation\":1"));
+    config.generation = 1;
+    CHECK_INT(run("true"), W_EXITCODE(6, 0));
+}
+
 static void outside_tests_nobody_pretends(void)
 {
     fresh();
@@ -327,6 +350,7 @@ int main(void)
     RUN(a_policy_that_cannot_be_had_is_reported);
     RUN(a_generation_without_a_contract_is_continued_with_a_warning);
     RUN(a_damaged_contract_is_a_damaged_generation);
+    RUN(what_a_newer_version_saved_waits_for_one);
     RUN(outside_tests_nobody_pretends);
     return fixture_end();
 }
