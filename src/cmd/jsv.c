@@ -12,6 +12,7 @@
 #include "base/scope.h"
 #include "cmd/hook.h"
 #include "cpu/cpu.h"
+#include "ge/ge.h"
 #include "job/settings.h"
 
 #include <ctype.h>
@@ -69,6 +70,12 @@ static bool is_level(const char *name)
     return is_same(name, level_name);
 }
 
+/* No host has a higher one: jobs that ask for it would wait for ever. */
+static bool is_a_level(const char *value)
+{
+    return value && value[0] >= '0' && value[0] <= '0' + CPU_LEVELS && !value[1];
+}
+
 /* Splits the next "NAME=VALUE" off *list, in place; a BOOL needs no value. NULL at the
  * end. */
 static char *next_request(char **list, char **value)
@@ -98,8 +105,9 @@ static int check_requests(const char *list, struct err *e)
         if (value && (!*value || strpbrk(value, " \t\n")))
             return err_set(e, ERR_USAGE, "%s: \"%.40s\" is no value of a request", name,
                            value);
-        if (is_level(name) && (!value || value[strspn(value, "0123456789")]))
-            return err_set(e, ERR_USAGE, "%s needs a number", name);
+        if (is_level(name) && !is_a_level(value))
+            return err_set(e, ERR_USAGE, "%s needs a number from 0 to %d", name,
+                           CPU_LEVELS);
     }
     return 0;
 }
@@ -237,6 +245,15 @@ static unsigned wanted_level(const struct submission *s)
     return level;
 }
 
+/* A request without a value is for 1. What is no number is for Grid Engine to refuse.
+ */
+static bool asks_for_less(const char *value, unsigned level)
+{
+    double number;
+
+    return ge_request_number(value ? value : "1", &number) && number < level;
+}
+
 static bool put_old(struct list *l, const char *hard, unsigned level)
 {
     auto_free char *copy = strdup(hard);
@@ -246,7 +263,7 @@ static bool put_old(struct list *l, const char *hard, unsigned level)
 
     snprintf(text, sizeof(text), "%u", level);
     while (copy && (name = next_request(&rest, &value))) {
-        bool is_less = is_level(name) && value && strtoul(value, NULL, 10) < level;
+        bool is_less = is_level(name) && asks_for_less(value, level);
 
         put(l, name, is_less ? text : value);
         changes = changes || is_less;

@@ -177,6 +177,10 @@ struct ge_request {
                            for it says the same; or NULL */
 };
 
+/* The number that Grid Engine makes of a request for an INT or a BOOL; false when it
+ * takes it for none. */
+bool ge_request_number(const char *value, double *number);
+
 /*
  * Raising a job's hard requests: what it asks for, and what it will ask for, when the
  * wanted requests are added.

@@ -55,13 +55,38 @@ static void note(char out[512], const char *name, const char *value)
 
 /* ---- merging ---- */
 
-/* Decimal, as Grid Engine writes an INT. */
-static bool to_number(const char *text, double *number)
+/* What Grid Engine takes for a number, also in an INT: whatever strtod(3) does, with a
+ * multiplier (sge_types(5)), and TRUE, which a request without a value has. */
+bool ge_request_number(const char *value, double *number)
 {
+    static const struct {
+        const char *letter;
+        double factor;
+    } multipliers[] = {{"", 1},
+                       {"k", 1e3},
+                       {"K", 1024},
+                       {"m", 1e6},
+                       {"M", 1024.0 * 1024},
+                       {"g", 1e9},
+                       {"G", 1024.0 * 1024 * 1024},
+                       {"t", 1e12},
+                       {"T", 1024.0 * 1024 * 1024 * 1024}};
+    double n;
     char *end;
 
-    *number = strtod(text, &end);
-    return end != text && !*end;
+    if (strcasecmp(value, "TRUE") == 0 || strcasecmp(value, "FALSE") == 0) {
+        *number = strcasecmp(value, "TRUE") == 0;
+        return true;
+    }
+    n = strtod(value, &end);
+    if (end == value)
+        return false;
+    for (size_t i = 0; i < sizeof(multipliers) / sizeof(multipliers[0]); i++)
+        if (strcmp(end, multipliers[i].letter) == 0) {
+            *number = n * multipliers[i].factor;
+            return true;
+        }
+    return false;
 }
 
 /* What Grid Engine takes for false in a BOOL; the values of qstat are 0.000000. */
@@ -71,14 +96,15 @@ static bool is_false(const char *value)
 
     return strcasecmp(value, "FALSE") == 0 || strcasecmp(value, "F") == 0 ||
            strcasecmp(value, "NO") == 0 || strcasecmp(value, "N") == 0 ||
-           (to_number(value, &number) && number == 0);
+           (ge_request_number(value, &number) && number == 0);
 }
 
 static bool asks_for_less(const char *value, const char *wanted)
 {
     double has, needs;
 
-    return to_number(value, &has) && to_number(wanted, &needs) && has < needs;
+    return ge_request_number(value, &has) && ge_request_number(wanted, &needs) &&
+           has < needs;
 }
 
 static int replace(struct request *request, const char *value, struct err *e)

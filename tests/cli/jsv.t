@@ -37,6 +37,17 @@ is "what the job asks for stays as it is" \
     "PARAM l_hard h_rt=1:0:0,x=a=b;\"c\",cpu_level=3,h=n*|$correct"
 is "a stricter request too" "$(job "$ckpt" 'PARAM l_hard cpu_lvl=4' | said --request cpu_level=3)" \
     "RESULT STATE ACCEPT"
+for less in -1 1.5 0x2 +2 02 1e0 TRUE FALSE; do
+    is "cpu_level=$less is less" "$(job "$ckpt" "PARAM l_hard cpu_level=$less" | said --request cpu_level=3)" \
+        "PARAM l_hard cpu_level=3|$correct"
+done
+is "so is none at all" "$(job "$ckpt" "PARAM l_hard cpu_level,x=1" | said --request cpu_level=3)" \
+    "PARAM l_hard cpu_level=3,x=1|$correct"
+# What Grid Engine refuses is not to be mended here.
+for kept in 2K 1e1 INFINITY 99999999999 abc 3x ''; do
+    is "cpu_level=$kept stays" "$(job "$ckpt" "PARAM l_hard cpu_level=$kept" | said --request cpu_level=3)" \
+        "RESULT STATE ACCEPT"
+done
 is "shortcuts are known" \
     "$(job "$ckpt" 'PARAM l_hard cpu_lvl=2,cf_aes=0' | said --request cpu_level=3,cpuflag_aes)" \
     "PARAM l_hard cpu_lvl=3,cf_aes=0|$correct"
@@ -64,8 +75,11 @@ warned "an odd QCKPT_CPU" "$(job "$ckpt" 'ENV ADD QCKPT_CPU x86-64-v9' | said)" 
 warned "a line that is not known" "$(job "$ckpt" 'PARAMS x' | said --request cpu_level=2)" \
     '"PARAMS" is not known here'
 warned "an option that is none" "$(job "$ckpt" | said --requests cpu_level=2)" requests
-warned "a level that is no number" "$(job "$ckpt" | said --request cpu_level=v3)" \
-    "cpu_level needs a number"
+for level in v3 -1 5 31 99999999999 4294967299 ''; do
+    warned "a site's level that is none, \"$level\"" "$(job "$ckpt" | said --request "cpu_level=$level")" \
+        "cpu_level"
+done
+warned "no level at all" "$(job "$ckpt" | said --request cpu_lvl)" "cpu_lvl needs a number from 0 to 4"
 warned "a request without a value" "$(job "$ckpt" | said --request x=)" "no value of a request"
 warned "a request without a name" "$(job "$ckpt" | said --request 'a b=1')" "no name of a complex"
 is "jobs that are not meant are not bothered" "$(job 'PARAM ckpt blcr' | said --request x=)" \

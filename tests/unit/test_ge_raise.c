@@ -154,6 +154,32 @@ static void a_weaker_one_is_raised(void)
     CHECK_STR(r ? ge_raise_list(r) : "", "cpu_level=3,x=y");
 }
 
+/* What 8.1.9 takes for an INT, as qstat shows it. */
+static void numbers_are_read_as_grid_engine_does(void)
+{
+    static const char *const less[] = {"-1",   "1.5", "0x2", "02",
+                                       "TRUE", "1e0", "+2",  "0.002k"};
+    static const char *const enough[] = {"3", "2K", "1e1", "INFINITY", "99999999999"};
+    char xml[1000];
+
+    for (size_t i = 0; i < sizeof(less) / sizeof(less[0]); i++) {
+        struct err e;
+        auto_raise struct ge_raise *r = NULL;
+
+        snprintf(xml, sizeof(xml), JOB(HARD(REQUEST("cpu_level", "%s"))), less[i]);
+        r = parse(xml, level3, 1, &e);
+        CHECK_STR(r ? ge_raise_list(r) : "", "cpu_level=3");
+    }
+    for (size_t i = 0; i < sizeof(enough) / sizeof(enough[0]); i++) {
+        struct err e;
+        auto_raise struct ge_raise *r = NULL;
+
+        snprintf(xml, sizeof(xml), JOB(HARD(REQUEST("cpu_level", "%s"))), enough[i]);
+        r = parse(xml, level3, 1, &e);
+        CHECK(r && !ge_raise_report(r)->changes);
+    }
+}
+
 static void a_contrary_one_stays_and_is_named(void)
 {
     static const struct ge_request avx2[] = {{"cpuflag_avx2", "1", false, NULL}};
@@ -482,6 +508,7 @@ int main(void)
     RUN(what_is_asked_for_already_changes_nothing);
     RUN(a_stricter_request_of_the_users_stays);
     RUN(a_weaker_one_is_raised);
+    RUN(numbers_are_read_as_grid_engine_does);
     RUN(a_contrary_one_stays_and_is_named);
     RUN(without_the_level_its_flags_are_asked_for_one_by_one);
     RUN(one_that_may_not_be_requested_is_left_out);
