@@ -44,6 +44,30 @@ int arm64_flags(uint64_t hwcap, uint64_t hwcap2, struct cpu_flags *set, struct e
     return 0;
 }
 
+/* Those that the architecture allows; a host may have another as a special one. */
+static const char *const lengths[] = {
+    "sve_vl128", "sve_vl256", "sve_vl512", "sve_vl1024", "sve_vl2048",
+    "sme_vl128", "sme_vl256", "sme_vl512", "sme_vl1024", "sme_vl2048"};
+
+enum { N_LENGTHS = sizeof(lengths) / sizeof(lengths[0]) };
+
+static int add_length(const char *kind, int said, struct cpu_flags *set, struct err *e)
+{
+    char name[CPU_FLAG_SIZE];
+
+    if (said < 0 || (said & ARM64_VL_MASK) == 0)
+        return 0;
+    snprintf(name, sizeof(name), "%s_vl%d", kind, (said & ARM64_VL_MASK) * 8);
+    return cpu_flags_add(set, name, e);
+}
+
+int arm64_vector_lengths(int sve, int sme, struct cpu_flags *set, struct err *e)
+{
+    if (add_length("sve", sve, set, e) < 0 || add_length("sme", sme, set, e) < 0)
+        return -1;
+    return 0;
+}
+
 void arm64_model(uint64_t midr, struct cpu *c)
 {
     if (midr == 0)
@@ -59,5 +83,5 @@ const char *arm64_flag(size_t i)
     for (size_t bit = 0; bit < 2 * N_BITS; bit++)
         if (names[bit / N_BITS][bit % N_BITS] && i-- == 0)
             return names[bit / N_BITS][bit % N_BITS];
-    return NULL;
+    return i < N_LENGTHS ? lengths[i] : NULL;
 }

@@ -105,7 +105,7 @@ int mend_try(const uint8_t *data, size_t size)
     struct image *img = format_read(data, size, &e), *again;
 
     if (!img) {
-        must(e.kind == ERR_CORRUPT, e.text);
+        must(e.kind == ERR_CORRUPT || e.kind == ERR_WRONG_HOST, e.text);
         must(e.text[0] != '\0', "no text");
         return 0;
     }
