@@ -316,7 +316,7 @@ static void configure(struct starter *s, struct job_config *config)
         .task = s->job.task,
     };
     if (job_config_read(config, s->settings, s->job.ckpt_env, &e) < 0)
-        tell(s, LOG_WARNING, "%s; the default is taken", e.text);
+        tell(s, LOG_WARNING, "%s; it is ignored", e.text);
     config->engine_options.hosts_file = s->job.hosts_file;
     config->engine_options.hosts_refused = look_at_parts(s);
 }

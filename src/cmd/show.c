@@ -130,6 +130,10 @@ static void print_state(const struct job_view *view)
     }
 
     printf("state      %s", is_running && view->no_checkpoints ? "runs" : view->state);
+    if (strcmp(view->state, "elsewhere") == 0) {
+        printf(": ask on ");
+        cmd_print_safe(view->epoch.host);
+    }
     if (strcmp(view->state, "waiting") == 0)
         print_waiting(&view->wrong_hosts);
     if (strcmp(view->state, "ended") == 0)

@@ -247,6 +247,8 @@ int job_config_read(struct job_config *config, struct settings *settings,
             continue;
         if (result == 0)
             *e = mistake;
+        else
+            settings_add_problem(settings, "%s; it is ignored", mistake.text);
         result = -1;
     }
     return result;

@@ -154,9 +154,9 @@ static void log_published(struct saving *s, const struct job_checkpoint *done)
 
     event_log(s->events, LOG_INFO, "checkpoint", fields,
               "generation %" PRIu64
-              ": %u processes, %s of memory in %s, paused %s, durable after %s",
-              done->generation, stats->processes, str_bytes(stats->bytes, bytes),
-              str_bytes(stats->stored_bytes, stored),
+              ": %u process%s, %s of memory in %s, paused %s, durable after %s",
+              done->generation, stats->processes, stats->processes == 1 ? "" : "es",
+              str_bytes(stats->bytes, bytes), str_bytes(stats->stored_bytes, stored),
               str_duration_us(stats->pause_us, pause),
               str_duration_us(done->time_us, time));
 }

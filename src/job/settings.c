@@ -67,8 +67,7 @@ static struct settings without_file;
 
 /* ---- problems ---- */
 
-__attribute__((format(printf, 2, 3))) static void add_problem(struct settings *s,
-                                                              const char *fmt, ...)
+void settings_add_problem(struct settings *s, const char *fmt, ...)
 {
     va_list ap;
 
@@ -168,12 +167,13 @@ static void add_unknown(struct settings *s, size_t number, const char *name,
     const char *near = near_key(name);
 
     if (pattern && find_key(name) >= 0)
-        add_problem(s, "%s:%zu: %s takes no [PATTERN]; it is ignored", s->path, number,
-                    name);
+        settings_add_problem(s, "%s:%zu: %s takes no [PATTERN]; it is ignored", s->path,
+                             number, name);
     else
-        add_problem(s, "%s:%zu: there is no setting '%.60s'%s%s%s; it is ignored",
-                    s->path, number, name, near ? " (did you mean " : "",
-                    near ? near : "", near ? "?)" : "");
+        settings_add_problem(s,
+                             "%s:%zu: there is no setting '%.60s'%s%s%s; it is ignored",
+                             s->path, number, name, near ? " (did you mean " : "",
+                             near ? near : "", near ? "?)" : "");
 }
 
 static void parse_line(struct settings *s, size_t number, char *text)
@@ -188,8 +188,9 @@ static void parse_line(struct settings *s, size_t number, char *text)
         return;
     equals = strchr(name, '=');
     if (!equals) {
-        add_problem(s, "%s:%zu: '%.60s' is not of the form name = value; it is ignored",
-                    s->path, number, name);
+        settings_add_problem(
+            s, "%s:%zu: '%.60s' is not of the form name = value; it is ignored",
+            s->path, number, name);
         return;
     }
     *equals = '\0';
@@ -203,8 +204,9 @@ static void parse_line(struct settings *s, size_t number, char *text)
     line.pattern = pattern;
     earlier = pattern ? NULL : find_line(s, line.key);
     if (earlier)
-        add_problem(s, "%s:%zu: %s has been set in line %zu; this one is ignored",
-                    s->path, number, name, earlier->number);
+        settings_add_problem(s,
+                             "%s:%zu: %s has been set in line %zu; this one is ignored",
+                             s->path, number, name, earlier->number);
     else if (*line.value)
         add_line(s, &line);
 }
@@ -237,7 +239,7 @@ struct settings *settings_parse(const char *path, const char *text, size_t size)
     if (s == &without_file)
         return s;
     if (memchr(text, '\0', size)) {
-        add_problem(s, "%s is ignored: it is not a text", path);
+        settings_add_problem(s, "%s is ignored: it is not a text", path);
         return s;
     }
     s->text = strndup(text, size);
@@ -343,7 +345,8 @@ static void look_for_mistyped_variables(struct settings *s)
         name[length] = '\0';
         near = near_variable(name);
         if (near)
-            add_problem(s, "%s is no variable of qckpt; did you mean %s?", name, near);
+            settings_add_problem(s, "%s is no variable of qckpt; did you mean %s?",
+                                 name, near);
     }
 }
 
@@ -360,7 +363,7 @@ static struct settings *read_file(void)
     if (find_path(exe, path, &e) == 0 && read_trusted(path, exe, &text, &size, &e) == 0)
         return settings_parse(path, text ? text : "", size);
     s = settings_make(path);
-    add_problem(s, "%s is ignored: %s", path, e.text);
+    settings_add_problem(s, "%s is ignored: %s", path, e.text);
     return s;
 }
 
@@ -389,8 +392,8 @@ static bool take_line(struct settings *s, const struct line *line, settings_take
 
     if (take(arg, line->value, &e) == 0)
         return true;
-    add_problem(s, "%s:%zu: %s: %s; it is ignored", s->path, line->number,
-                known[line->key].key, e.text);
+    settings_add_problem(s, "%s:%zu: %s: %s; it is ignored", s->path, line->number,
+                         known[line->key].key, e.text);
     return false;
 }
 

@@ -30,8 +30,12 @@ struct settings *settings_parse(const char *path, const char *text, size_t size)
 
 void settings_free(struct settings *s);
 
-/* What is wrong in the file, one sentence each; NULL after the last. */
+/* What is wrong, one sentence each; NULL after the last. */
 const char *settings_problem(const struct settings *s, size_t i);
+
+/* One more, from the environment for instance. */
+void settings_add_problem(struct settings *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Takes over one value, or refuses it with ERR_USAGE and leaves all as it was. `arg` is
  * the caller's. */

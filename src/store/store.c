@@ -202,6 +202,8 @@ struct store *store_open_job(const char *ckpt_dir, const char *user, const char 
         str_format(user_path, sizeof(user_path), e, "%s/%s", ckpt_dir, user) < 0)
         return NULL;
     s->top = open_outer(ckpt_dir, e);
+    if (s->top < 0 && e->sys == ENOENT)
+        err_wrap(e, "ckpt_dir, a directory of mode 1777 that all hosts share");
     if (s->top < 0 || check_ckpt_dir(s->top, ckpt_dir, e) < 0)
         return NULL;
     for (int tries = 0; rc < 0 && tries < OPEN_TRIES; tries++) {

@@ -129,7 +129,7 @@ QCKPT_ENGINE=steam
 start true
 is "an engine that does not exist: as if none was asked for" \
     "$(ended) $(jq -r .engine "$job_dir/job.json")" "0 native"
-ok "... and that is told" grep -q "QCKPT_ENGINE: there is no engine 'steam'.*default is taken" "$work/err"
+ok "... and that is told" grep -q "QCKPT_ENGINE: there is no engine 'steam'.*it is ignored" "$work/err"
 rm -rf "${ckpt_dir:?}"/*
 QCKPT_ENGINE=
 

@@ -133,6 +133,8 @@ kept "a task whose siblings were deleted" "may be run again"
 ge_qstat dr
 sed -i.own 's/"host": *"[^"]*"/"host":"elsewhere"/' "$job_dir/epoch"
 kept "a job that another host has taken over" "started on elsewhere since"
+ok "... and qckpt show says where to ask" grep -qx "state      elsewhere: ask on elsewhere" \
+    <<<"$("$QCKPT" show -d "$job_dir")"
 mv "$job_dir/epoch.own" "$job_dir/epoch"
 cp "$work/spool/config" "$work/config"
 ge_spool pe_task_id=1.n1

@@ -118,9 +118,10 @@ message=$(supervised /no/such/program 2>&1)
 is "a supervised program that cannot be executed: error state" $? 100
 ok "... without a directory" test ! -e "$job_dir"
 
-more=(QCKPT_INTERVAL=soon)
-is "a bad setting is reported, the job runs" "$(supervised echo x 2>&1)" \
-    "qckpt-starter: warning: QCKPT_INTERVAL: 'soon' is not a time: write 90, 90s, 10m or 2h (at least 1s, at most a year); the default is taken
+more=(QCKPT_INTERVAL=soon QCKPT_KEEP=all)
+is "each bad setting is reported, the job runs" "$(supervised echo x 2>&1)" \
+    "qckpt-starter: warning: QCKPT_INTERVAL: 'soon' is not a time: write 90, 90s, 10m or 2h (at least 1s, at most a year); it is ignored
+qckpt-starter: warning: QCKPT_KEEP: all is not a number of generations; it is ignored
 x"
 more=()
 rm -rf "$ckpt_dir"/*

@@ -78,6 +78,15 @@ static void a_job_that_was_never_there_is_nothing(void)
     fixture_drop(&f);
 }
 
+static void a_ckpt_dir_that_is_missing_is_described(void)
+{
+    struct err e = {0};
+
+    CHECK(store_open_job("/nonexistent", "bob", "4711", "1", true, &e) == NULL);
+    CHECK_STR(e.text, "ckpt_dir, a directory of mode 1777 that all hosts share: open "
+                      "/nonexistent: No such file or directory");
+}
+
 static void names_that_lead_elsewhere_are_refused(void)
 {
     static const char *const bad[][3] = {
@@ -291,6 +300,7 @@ int main(void)
 {
     RUN(what_is_made_is_closed_to_others);
     RUN(a_job_that_was_never_there_is_nothing);
+    RUN(a_ckpt_dir_that_is_missing_is_described);
     RUN(names_that_lead_elsewhere_are_refused);
     RUN(a_symbolic_link_is_refused_anywhere);
     RUN(a_directory_open_to_others_is_refused);
