@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The door before the real dmtcp_coordinator, with a job of two processes and three
- * threads under dmtcp_launch. DMTCP is looked for below QCKPT_DMTCP_PREFIX.
+ * threads (door_job.c) under dmtcp_launch. DMTCP is looked for below
+ * QCKPT_DMTCP_PREFIX.
  */
 #include "door_rig.h"
 
@@ -13,7 +14,6 @@
 
 #include <fcntl.h>
 #include <glob.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -22,34 +22,6 @@
 #include <unistd.h>
 
 static char tools[64]; /* copies that every user can execute */
-
-/* --- The job: this program again; each thread appends to a file of its own. --- */
-
-static void *count(void *arg)
-{
-    int fd = open(arg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-
-    while (write(fd, "x", 1) == 1)
-        usleep(2000);
-    return NULL;
-}
-
-static int be_job(const char *dir)
-{
-    char path[3][128];
-    pthread_t thread;
-
-    for (int i = 0; i < 3; i++)
-        snprintf(path[i], sizeof(path[i]), "%s/count%d", dir, i);
-    if (fork() == 0)
-        count(path[2]);
-    if (pthread_create(&thread, NULL, count, path[1]))
-        return 1;
-    count(path[0]);
-    return 1;
-}
-
-/* --- The test --- */
 
 static const char *tool(const char *name)
 {
@@ -149,7 +121,7 @@ static pid_t start_job(const struct rig *r, char *const *argv)
 
 static pid_t launch(const struct rig *r)
 {
-    char port[16], self[4096] = "";
+    char port[16];
     char *argv[] = {(char *)installed("dmtcp_launch"),
                     "--join-coordinator",
                     "--coord-host",
@@ -159,13 +131,11 @@ static pid_t launch(const struct rig *r)
                     "--ckptdir",
                     (char *)r->dir,
                     "--no-gzip",
-                    self,
+                    JOB,
                     (char *)r->dir,
                     NULL};
 
     snprintf(port, sizeof(port), "%d", door_port(r->door));
-    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-        return -1;
     return start_job(r, argv);
 }
 
@@ -384,12 +354,10 @@ static bool required(void)
     return names && strstr(names, "dmtcp");
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     struct err ignored;
 
-    if (argc == 2)
-        return be_job(argv[1]);
     if (!installed("dmtcp_coordinator") && required()) {
         printf("Bail out! REQUIRE has \"dmtcp\", but QCKPT_DMTCP_PREFIX names none\n");
         return 1;
