@@ -15,22 +15,35 @@
 static const struct command *const commands[] = {
     &cmd_run, &cmd_checkpoint, &cmd_restart, &cmd_show, &cmd_verify, &cmd_complexes};
 
+static const char about_checkpoint[] =
+    "A ckpt_command (checkpoint(5)): saves the job and returns when that is durable.\n";
+static const char about_migrate[] =
+    "A migr_command (checkpoint(5)): saves the job, which stops there, and is started\n"
+    "again on another host.\n";
+static const char about_migrate_cpu[] =
+    "A migr_command (checkpoint(5)): makes the job ask for hosts that can continue "
+    "it,\n"
+    "and saves it; it stops there, and is started again on another host.\n";
+static const char about_clean[] =
+    "A clean_command (checkpoint(5)): removes the checkpoints of a job that is over.\n";
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv, struct err *e);
-} hooks[] = {{"qckpt-starter", cmd_hook_starter},
-             {"qckpt-checkpoint", cmd_hook_checkpoint},
-             {"qckpt-migrate", cmd_hook_migrate},
-             {"qckpt-migrate-cpu", cmd_hook_migrate_cpu},
-             {"qckpt-clean", cmd_hook_clean},
-             {"qckpt-sensor", cmd_hook_sensor},
-             {"qckpt-jsv", cmd_hook_jsv},
+    const char *about; /* for --help; NULL: `run` has its own */
+} hooks[] = {{"qckpt-starter", cmd_hook_starter, NULL}, /* any word is the job's */
+             {"qckpt-checkpoint", cmd_hook_checkpoint, about_checkpoint},
+             {"qckpt-migrate", cmd_hook_migrate, about_migrate},
+             {"qckpt-migrate-cpu", cmd_hook_migrate_cpu, about_migrate_cpu},
+             {"qckpt-clean", cmd_hook_clean, about_clean},
+             {"qckpt-sensor", cmd_hook_sensor, NULL},
+             {"qckpt-jsv", cmd_hook_jsv, NULL},
              /* The names of gridengine_dmtcp, for sites that are configured for it. */
-             {"dmtcp_starter", cmd_hook_starter},
-             {"dmtcp_checkpoint", cmd_hook_checkpoint},
-             {"dmtcp_migrate", cmd_hook_migrate},
-             {"dmtcp_migrate_cpu", cmd_hook_migrate_cpu},
-             {"dmtcp_cleanup", cmd_hook_clean}};
+             {"dmtcp_starter", cmd_hook_starter, NULL},
+             {"dmtcp_checkpoint", cmd_hook_checkpoint, about_checkpoint},
+             {"dmtcp_migrate", cmd_hook_migrate, about_migrate},
+             {"dmtcp_migrate_cpu", cmd_hook_migrate_cpu, about_migrate_cpu},
+             {"dmtcp_cleanup", cmd_hook_clean, about_clean}};
 
 enum {
     N_COMMANDS = sizeof(commands) / sizeof(commands[0]),
@@ -157,6 +170,16 @@ static char *own_name(char *argv0)
     return *name == '-' ? name + 1 : name;
 }
 
+static int run_hook(int i, int argc, char **argv, struct err *e)
+{
+    if (!hooks[i].about || argc != 2 || !is_help(argv[1]))
+        return hooks[i].run(argc, argv, e);
+    printf("Usage: %s [$job_id $ja_task_id $ckpt_dir]\n\n%s\n"
+           "Grid Engine calls it, in the job's environment: qckpt-hooks(8).\n",
+           argv[0], hooks[i].about);
+    return 0;
+}
+
 /* *name is what the program calls itself in messages. */
 static int dispatch(int argc, char **argv, const char **name, struct err *e)
 {
@@ -165,7 +188,7 @@ static int dispatch(int argc, char **argv, const char **name, struct err *e)
     for (int i = 0; own && i < N_HOOKS; i++)
         if (strcmp(hooks[i].name, own) == 0) {
             *name = argv[0] = own;
-            return hooks[i].run(argc, argv, e);
+            return run_hook(i, argc, argv, e);
         }
     return run_qckpt(argc, argv, e);
 }

@@ -26,6 +26,13 @@ for command in run checkpoint restart show verify; do
     status_is "$command wants a value for -d" 2 q "$command" -d
 done
 
+for hook in qckpt-checkpoint qckpt-migrate qckpt-migrate-cpu qckpt-clean dmtcp_cleanup \
+    qckpt-sensor qckpt-jsv; do
+    ln -s "$QCKPT" "$hook"
+    status_is "$hook --help" 0 "./$hook" --help
+    has "$hook --help has its usage" "$out" "Usage: $hook ["
+done
+
 status_is "run wants a command" 2 q run -d d
 status_is "run refuses a bad time" 2 q run --interval soon -- true
 has "and names it" "$err" "--interval soon"
