@@ -51,22 +51,33 @@ static long long now_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
+void spawn_helper_mask(sigset_t *mask)
+{
+    static const int free_signals[] = {SIGALRM, SIGCHLD, SIGPIPE, SIGTSTP, SIGTTIN,
+                                       SIGTTOU, SIGSEGV, SIGBUS,  SIGILL,  SIGFPE,
+                                       SIGABRT, SIGSYS,  SIGTRAP};
+
+    sigfillset(mask);
+    for (size_t i = 0; i < sizeof(free_signals) / sizeof(free_signals[0]); i++)
+        sigdelset(mask, free_signals[i]);
+}
+
 static int start(const struct spawn_how *how, int out, int err, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t all, none;
+    sigset_t all, mask;
     int code;
 
     sigfillset(&all);
-    sigemptyset(&none);
+    spawn_helper_mask(&mask);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out, 1);
     posix_spawn_file_actions_adddup2(&actions, err, 2);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigmask(&attributes, &mask);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF |
                                               POSIX_SPAWN_SETSIGMASK |

@@ -5,6 +5,7 @@
 #ifndef BASE_SPAWN_H
 #define BASE_SPAWN_H
 
+#include <signal.h>
 #include <stddef.h>
 
 struct err;
@@ -26,7 +27,15 @@ struct spawn_how {
 };
 
 /*
- * Runs the program with /dev/null as input, default signal actions, nothing blocked and
+ * What a program blocks that helps with a job. Grid Engine's warnings (-notify, s_rt,
+ * s_cpu) are sent to every process with the job's additional group id, not only to its
+ * process group, and would end one that does not expect them. What a program uses for
+ * itself, and what the kernel sends for a fault, is not in the set.
+ */
+void spawn_helper_mask(sigset_t *mask);
+
+/*
+ * Runs the program with /dev/null as input, default signal actions, that mask and
  * in a process group of its own, and waits for its end. A program that ended is a
  * success whatever its status. ERR_TIMEOUT after the deadline and ERR_FAILED when it
  * printed more than max_size: its process group is killed then. SIGCHLD must not be

@@ -54,12 +54,25 @@ static int find_job(struct hook *h, int argc, char **argv, struct err *e)
     return h->store ? 0 : -1;
 }
 
+/* They are sent to all processes with the job's additional group id, which a hook is. */
+static void ignore_warnings(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
+    sigaddset(&set, SIGXCPU);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int hook_open(struct hook *h, int argc, char **argv, struct err *e)
 {
     struct store_epoch run;
     struct err ignored = {0};
 
     *h = (struct hook){.name = argv[0]};
+    ignore_warnings();
     if (find_job(h, argc, argv, e) < 0)
         return -1;
     if (h->pe_task)

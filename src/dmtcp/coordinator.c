@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/scope.h"
+#include "base/spawn.h"
 #include "dmtcp/guard.h"
 
 #include <errno.h>
@@ -72,17 +73,18 @@ static int hear(int from, struct news *news, int *fd)
     return -1;
 }
 
-/* exec gives handlers up, but keeps what is ignored and what is blocked. A process of
- * the job may end at the moment when the coordinator writes to it: DMTCP does not look
- * whether such a write fails, and would be ended by the signal. */
-static void default_signals(void)
+/* exec gives handlers up, but keeps what is ignored and what is blocked. A warning to
+ * the job must not end the coordinator, and with it the job. A process of the job may
+ * end at the moment when the coordinator writes to it: DMTCP does not look whether such
+ * a write fails, and would be ended by the signal. */
+static void set_signals(void)
 {
-    sigset_t none;
+    sigset_t mask;
 
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
         signal(signal_number, signal_number == SIGPIPE ? SIG_IGN : SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    spawn_helper_mask(&mask);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 /* The child. Descriptors 0 and 1 are /dev/null; to its output it writes a prompt for
@@ -94,7 +96,7 @@ static _Noreturn void become(const struct coordinator_how *how, pid_t parent, in
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    default_signals();
+    set_signals();
     if (dup2(how->log, 2) < 0 || dup2(how->listener, COORDINATOR_SOCKET) < 0) {
         tell(to, STAGE_PREPARE, errno, -1);
         _exit(1);

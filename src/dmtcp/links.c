@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/scope.h"
+#include "base/spawn.h"
 #include "base/start.h"
 #include "dmtcp/part.h"
 #include "dmtcp/words.h"
@@ -145,7 +146,7 @@ static int start_ssh(const struct links_how *how, struct link *link,
         return -1;
     ssh.argv = argv.word;
     ssh.envp = environ;
-    sigemptyset(&ssh.mask);
+    spawn_helper_mask(&ssh.mask);
     sigemptyset(&ssh.ignored);
     return start_program(&ssh, &link->ssh, NULL, e);
 }

@@ -47,7 +47,24 @@ mark=/srv/shared/again.$JOB_NAME
 [ -e "$mark" ] && echo second && exit 0
 echo first && touch "$mark" && exit 99
 S
-chmod +x "$local_jobs"/{script.sh,python-script,no-interpreter,segv.sh,term.sh,three.sh,again.sh}
+# Grid Engine warns all processes of a job, in whatever group or session they are.
+cat >"$local_jobs/warned" <<'S'
+#!/usr/bin/python3
+import os, signal, sys, time
+seen = []
+signal.signal(signal.SIGUSR1, lambda signo, frame: seen.append(signo))
+child = os.fork()
+if child == 0:
+    os.setsid()
+end = time.time() + 9
+while time.time() < end:
+    time.sleep(0.1)
+if child:
+    os.waitpid(child, 0)
+# Grid Engine may send it once to the group, and once more to all.
+print("main" if child else "child", set(seen), flush=True)
+S
+chmod +x "$local_jobs"/{warned,script.sh,python-script,no-interpreter,segv.sh,term.sh,three.sh,again.sh}
 
 form_names=()
 declare -A form_command=() form_queue=()
@@ -77,6 +94,7 @@ form binary-missing all -b y $jobs/does-not-exist
 form input all -i $jobs/bare.sh -b y cat
 # Without root the shepherd does not see the end of a job with a terminal.
 [ "$(id -u)" -ne 0 ] || form terminal all -pty y $jobs/bare.sh 1
+form warned all -l s_rt=3 -b y $jobs/warned
 form no-interpreter-binary all -b y $jobs/no-interpreter
 form three all $jobs/three.sh
 form segv all $jobs/segv.sh

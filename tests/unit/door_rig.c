@@ -98,7 +98,7 @@ long long proc_status(pid_t pid, const char *key, int base)
         return -1;
     while (fgets(line, sizeof(line), f))
         if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':')
-            value = strtoll(line + strlen(key) + 1, NULL, base);
+            value = (long long)strtoull(line + strlen(key) + 1, NULL, base);
     fclose(f);
     return value;
 }

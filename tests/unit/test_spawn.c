@@ -135,12 +135,23 @@ static void blocked_and_ignored_signals_are_not_inherited(void)
 
     sigfillset(&set);
     sigprocmask(SIG_SETMASK, &set, &old);
-    signal(SIGTERM, SIG_IGN);
-    CHECK_INT(run("kill -TERM $$; echo survived", 5000, 100, &o, &e), 0);
+    signal(SIGALRM, SIG_IGN);
+    CHECK_INT(run("kill -ALRM $$; echo survived", 5000, 100, &o, &e), 0);
     CHECK_STR(o.out, "");
-    CHECK(WIFSIGNALED(o.status) && WTERMSIG(o.status) == SIGTERM);
-    signal(SIGTERM, SIG_DFL);
+    CHECK(WIFSIGNALED(o.status) && WTERMSIG(o.status) == SIGALRM);
+    signal(SIGALRM, SIG_DFL);
     sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+static void a_warning_to_the_job_does_not_end_a_helper(void)
+{
+    auto_spawn_output struct spawn_output o = {0};
+    struct err e = {0};
+
+    CHECK_INT(run("kill -USR1 $$; kill -USR2 $$; kill -XCPU $$; echo survived", 5000,
+                  100, &o, &e),
+              0);
+    CHECK_STR(o.out, "survived\n");
 }
 
 int main(void)
@@ -153,5 +164,6 @@ int main(void)
     RUN(a_descendant_that_keeps_the_pipe_does_not_keep_us);
     RUN(a_missing_program_is_named);
     RUN(blocked_and_ignored_signals_are_not_inherited);
+    RUN(a_warning_to_the_job_does_not_end_a_helper);
     return tap_done();
 }
