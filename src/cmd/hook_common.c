@@ -54,7 +54,8 @@ static int find_job(struct hook *h, int argc, char **argv, struct err *e)
     return h->store ? 0 : -1;
 }
 
-/* They are sent to all processes with the job's additional group id, which a hook is. */
+/* They are sent to all processes with the job's additional group id, which a hook is.
+ */
 static void ignore_warnings(void)
 {
     sigset_t set;

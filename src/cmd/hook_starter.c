@@ -207,6 +207,23 @@ static void look_for_generations(struct starter *s)
     note_generations(s, list, n);
 }
 
+/* RESTARTED is 2 when one of our commands has said that there is a checkpoint: then it
+ * is elsewhere when no run has ever begun here. */
+static void look_for_missing_past(struct starter *s)
+{
+    struct store_epoch run;
+    struct err e = {0};
+
+    if (!s->job.migrated || s->has_generation ||
+        store_epoch_current(s->store, &run, &e) == 0 || e.kind != ERR_NOTHING)
+        return;
+    err_set(&e, ERR_NOTHING,
+            "it has been saved, but %s is new on this host: ckpt_dir must be the same "
+            "directory on all hosts; without the checkpoint it begins from its start",
+            store_path(s->store));
+    ask_for_a_person(s, &e);
+}
+
 /* A job that has ended is not run again, also when the record of its end cannot be read
  * just now. */
 static void look_for_end(struct starter *s)
@@ -561,5 +578,6 @@ int cmd_hook_starter(int argc, char **argv, struct err *e)
     need_store(&s);
     look_for_end(&s);
     look_for_generations(&s);
+    look_for_missing_past(&s);
     run_supervised(&s);
 }

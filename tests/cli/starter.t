@@ -251,7 +251,15 @@ is "... a job that may have a checkpoint is queued again" $? 99
 ok "... and says why" grep -q "queued again.*/nonexistent/ckpt" <<<"$message"
 ckpt=(SGE_CKPT_ENV=any "SGE_CKPT_DIR=$ckpt_dir")
 
+# As on a host that has a directory of this name for itself.
+message=$(supervised echo x 2>&1)
+is "an empty ckpt_dir: a job that was saved waits for a person" $? 100
+ok "... and says why" grep -q "$job_dir is new on this host: ckpt_dir must be the same" <<<"$message"
+ok "... and is not started" test "${message##*$'\n'}" != x
 more=(RESTARTED=0)
+is "... who may let it begin again" "$(supervised echo x)" x
+rm -rf "${ckpt_dir:?}/$user"
+
 mkdir -p -m 700 "$job_dir/gen/000001"
 chmod 700 "$ckpt_dir/$user" "$job_dir" "$job_dir/gen"
 message=$(supervised echo x 2>&1)
