@@ -40,7 +40,8 @@ static void print_text(const struct job_checkpoint *c)
     char text[32];
 
     printf("generation: %" PRIu64 "\n", c->generation);
-    printf("processes:  %" PRIu32 " (%" PRIu32 " threads)\n", s->processes, s->threads);
+    printf("processes:  %" PRIu32 " (%" PRIu32 " thread%s)\n", s->processes, s->threads,
+           s->threads == 1 ? "" : "s");
     printf("memory:     %s\n", str_bytes(s->bytes, text));
     printf("stored:     %s\n", str_bytes(s->stored_bytes, text));
     printf("pause:      %s\n", str_duration_us(s->pause_us, text));

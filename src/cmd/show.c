@@ -158,6 +158,11 @@ static void print_head(struct store *store, const struct job_view *view)
         cmd_print_safe(engine);
         putchar('\n');
     }
+    if (view->no_record.kind != ERR_NONE) {
+        printf("record     ");
+        cmd_print_safe(view->no_record.text);
+        putchar('\n');
+    }
     print_words("command", json_object_get(view->record, "argv"));
     print_member("in", view->record, "cwd");
     print_member("job", view->record, "job");

@@ -72,8 +72,10 @@ int job_view_read(struct store *store, size_t max_events, struct job_view *view,
         job_view_release(view);
         return -1;
     }
-    if (store_job_read(store, &view->record, &none) < 0)
+    if (store_job_read(store, &view->record, &view->no_record) < 0)
         view->record = NULL;
+    if (view->no_record.kind == ERR_NOTHING)
+        err_clear(&view->no_record);
     if (view->count == 0)
         view->no_checkpoints =
             json_string_value(json_object_get(view->record, "no_checkpoints"));

@@ -6,10 +6,9 @@
 #ifndef CMD_STATE_H
 #define CMD_STATE_H
 
+#include "base/err.h"
 #include "cmd/joblog.h"
 #include "store/store.h"
-
-struct err;
 
 struct job_view {
     /* "running" "checkpointing" "suspended": its supervisor says so. "ended": by
@@ -25,7 +24,8 @@ struct job_view {
     struct store_epoch epoch;
     struct store_generation *generations; /* owned */
     size_t count;
-    struct json_t *record;      /* job.json; owned; NULL: none */
+    struct json_t *record;      /* job.json; owned; NULL: none, or see no_record */
+    struct err no_record;       /* why it cannot be read; else of kind ERR_NONE */
     const char *no_checkpoints; /* why the job has none and gets none; NULL: it may */
     const char
         *unsupervised; /* the reason, a sentence; NULL: it is not, or is not known */

@@ -14,12 +14,21 @@
 #include <unistd.h>
 
 enum { VERSION_TIMEOUT_MS = 10000, VERSION_OUTPUT_MAX = 64 << 10 };
+enum { LINE_MAX_SHOWN = 200 };
 enum { MAJOR_OLDEST = 3, MAJOR_NEWEST = 4 };
 
 static const char cure[] = "set QCKPT_DMTCP_PREFIX to the prefix that DMTCP 3 or 4 was "
                            "installed with";
 
 /* ---- the version ---- */
+
+/* Its length, for a message. */
+static int first_line(const char *text)
+{
+    size_t length = strcspn(text, "\n");
+
+    return length < LINE_MAX_SHOWN ? (int)length : LINE_MAX_SHOWN;
+}
 
 int install_parse_version(const char *path, const char *text, unsigned *major,
                           unsigned *minor, struct err *e)
@@ -30,8 +39,9 @@ int install_parse_version(const char *path, const char *text, unsigned *major,
     if (strncmp(text, lead, sizeof(lead) - 1) != 0 ||
         sscanf(text + sizeof(lead) - 1, "%3u.%3u", &ma, &mi) != 2)
         return err_set(e, ERR_REFUSED,
-                       "%s --version does not tell the version of a DMTCP: \"%.60s\"",
-                       path, text);
+                       "%s --version does not tell the version of a DMTCP but says "
+                       "\"%.*s\"; %s",
+                       path, first_line(text), text, cure);
     if (ma < MAJOR_OLDEST || ma > MAJOR_NEWEST)
         return err_set(e, ERR_REFUSED,
                        "%s is of DMTCP %u.%u, but only versions %d and %d are known "
@@ -51,11 +61,14 @@ static int read_version(struct install *in, struct err *e)
                                   .max_size = VERSION_OUTPUT_MAX};
     auto_spawn_output struct spawn_output output = {0};
 
+    const char *said;
+
     if (spawn_run(&how, &output, e) < 0)
         return err_wrap(e, "ask %s for its version", in->launch);
+    said = output.err_size ? output.err : output.out;
     if (!WIFEXITED(output.status) || WEXITSTATUS(output.status) != 0)
-        return err_set(e, ERR_REFUSED, "%s --version fails: \"%.200s\"", in->launch,
-                       output.err_size ? output.err : output.out);
+        return err_set(e, ERR_REFUSED, "%s --version fails: \"%.*s\"", in->launch,
+                       first_line(said), said);
     return install_parse_version(in->launch, output.out, &in->major, &in->minor, e);
 }
 

@@ -188,6 +188,11 @@ static int check_fresh(struct store *store, struct err *e)
     size_t count;
     int status;
 
+    if (store_done_read(store, &status, NULL, &none) == 0)
+        return err_set(e, ERR_USAGE,
+                       "%s holds a job that has ended with status %d: choose another "
+                       "directory with -d, or remove this one",
+                       store_path(store), status);
     if (store_list(store, &list, &count, e) < 0)
         return -1;
     if (count > 0)
@@ -196,11 +201,6 @@ static int check_fresh(struct store *store, struct err *e)
             "%s holds checkpoints of an earlier job: continue it with `qckpt "
             "restart`, or choose another directory with -d",
             store_path(store));
-    if (store_done_read(store, &status, NULL, &none) == 0)
-        return err_set(e, ERR_USAGE,
-                       "%s holds a job that has ended with status %d: choose another "
-                       "directory with -d, or remove this one",
-                       store_path(store), status);
     return 0;
 }
 

@@ -251,7 +251,7 @@ int supervisor_start(struct supervisor *s, struct err *e)
     if (contract_open(&s->contract, e) < 0 || restart_job(s, e) < 0)
         return -1;
     if (!s->job && !s->config->may_launch)
-        return err_set(e, ERR_NOTHING, "%s holds no checkpoint to restart from",
+        return err_set(e, ERR_NOTHING, "%s holds no checkpoint that can be restarted",
                        store_path(s->config->store));
     reserve_record(s);
     if (!s->job && launch_job(s, e) < 0)

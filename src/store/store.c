@@ -72,7 +72,8 @@ static int check_ours(const struct stat *st, const char *path, struct err *e)
                        "the directory itself, or remove the link",
                        path);
     if (!S_ISDIR(st->st_mode))
-        return err_set(e, ERR_UNSAFE, "%s is not a directory: remove it", path);
+        return err_set(e, ERR_UNSAFE,
+                       "%s is not a directory: name another, or remove it", path);
     if (st->st_uid != geteuid())
         return err_set(e, ERR_UNSAFE,
                        "%s belongs to uid %ju, not to uid %ju who uses it (mode %04o): "
@@ -226,6 +227,8 @@ static int open_parent(struct store *s, const char *path, struct err *e)
 
     if (!copy)
         return err_sys(e, "%s", path);
+    if (!*path)
+        return err_set(e, ERR_USAGE, "the name of the job's directory is empty");
     for (n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
         copy[n - 1] = '\0';
     if (str_format(s->path, sizeof(s->path), e, "%s", copy) < 0)

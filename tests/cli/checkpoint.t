@@ -107,6 +107,11 @@ finish
 is "restart takes the one before" $? 6
 is_whole "and nothing is lost or doubled"
 has "which is said" "$(<stderr)" "restarted from generation 1"
+status_is "a new job is refused where one has ended with checkpoints" 2 q run -d job -- true
+has "for that reason" "$err" "holds a job that has ended with status 6: choose another directory"
+echo '{' >job/job.json
+status_is "show goes on without the job's record" 0 q show -d job
+has "but says so" "$out" "record     job: job.json line 2"
 
 begin
 q checkpoint -d job >/dev/null

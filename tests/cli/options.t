@@ -38,6 +38,7 @@ status_is "run refuses a bad time" 2 q run --interval soon -- true
 has "and names it" "$err" "--interval soon"
 status_is "run refuses to keep nothing" 2 q run --keep 0 -- true
 status_is "run refuses a name without a value" 2 q run --name project -- true
+: >in-the-way
 for command in checkpoint restart show verify; do
     status_is "$command takes no words" 2 q "$command" here
     has "$command says how a directory is given" "$err" "-d"
@@ -49,7 +50,7 @@ is "and none was made" $? 0
 
 mkdir -m 700 empty
 status_is "nothing to restart from: nothing there" 4 q restart -d empty
-is "is said, and once" "$err" "qckpt: nothing was started: empty holds no checkpoint to restart from"
+is "is said, and once" "$err" "qckpt: nothing was started: empty holds no checkpoint that can be restarted"
 status_is "a generation that is not there" 4 q restart -d empty -g 3
 is "is said once" "$err" \
     "qckpt: nothing was started: generation 3 is not usable: empty has no generation 3"
@@ -62,6 +63,10 @@ has "by its name" "$err" "steam"
 [ ! -e qckpt.ckpt ]
 is "nothing was made before the command line was understood" $? 0
 
+status_is "an empty name is no directory" 2 q run -d "" -- true
+has "and is said" "$err" "name of the job's directory is empty"
+status_is "a file is none either" 1 q run -d in-the-way -- true
+has "and is not to be removed first" "$err" "in-the-way is not a directory: name another, or remove it"
 mkdir -m 700 full
 echo data >full/data
 status_is "a directory of something else is refused" 2 q run -d full -- true

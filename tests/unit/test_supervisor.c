@@ -143,7 +143,7 @@ static void nothing_to_restart_from_is_said(void)
     fresh();
     config.may_launch = false;
     CHECK_INT(run(counter), W_EXITCODE(NOT_STARTED, 0));
-    CHECK_HAS(get("why"), "no checkpoint to restart from");
+    CHECK_HAS(get("why"), "no checkpoint that can be restarted");
 }
 
 static void a_refused_job_runs_on(void)
