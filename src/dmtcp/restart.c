@@ -11,8 +11,10 @@
 #include "base/str.h"
 #include "base/sum.h"
 #include "dmtcp/command.h"
+#include "dmtcp/processes.h"
 #include "dmtcp/record.h"
 #include "dmtcp/session.h"
+#include "place/binding.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -461,6 +463,23 @@ static int continue_stdio(const struct restart *r, struct err *e)
     return 0;
 }
 
+/* On this host: the job's processes have their memory back and stand still. What DMTCP
+ * has called for the first time before that has been at its own risk. */
+static int make_room(const struct restart *r, struct err *e)
+{
+    auto_processes struct processes all = {0};
+
+    if (session_processes(r->session, &all, e) < 0)
+        return -1;
+    for (size_t i = 0; i < all.n; i++)
+        if (binding_make_room(all.process[i].pid, e) < 0) {
+            if (e->sys != ENOENT && e->sys != ESRCH)
+                return -1;
+            err_clear(e);
+        }
+    return 0;
+}
+
 static int commit(struct restart *r, struct err *e)
 {
     const struct restart_how *how = r->how;
@@ -468,7 +487,9 @@ static int commit(struct restart *r, struct err *e)
     fault_point("dmtcp-restored");
     if (how->may_commit && how->may_commit(how->arg, e) < 0)
         return -1;
-    return continue_stdio(r, e) < 0 ? -1 : door_release(r->session->door, e);
+    if (make_room(r, e) < 0 || continue_stdio(r, e) < 0)
+        return -1;
+    return door_release(r->session->door, e);
 }
 
 /* ---- */

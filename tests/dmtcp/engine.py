@@ -612,8 +612,8 @@ TESTS = [
     a_limit_of_open_files_is_named, a_child_that_dmtcp_ends_loses_the_job, a_crash_at_a_restart_loses_no_job,
     a_checkpoint_that_never_ends_loses_the_job,
 ]
-CARRIED = ["work_awk", "work_counter", "work_perl", "work_python", "work_registers", "work_ring",
-           "work_threads", "work_time"]
+CARRIED = ["cpu_binding", "work_awk", "work_counter", "work_perl", "work_python", "work_registers",
+           "work_ring", "work_threads", "work_time"]
 
 
 def main():

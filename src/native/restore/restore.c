@@ -5,7 +5,7 @@
  *  1. read the image, plan the births, list the files          nothing exists yet
  *  2. init opens and checks every file and object, fills the objects
  *  3. the replica and the stubs are born and set themselves up
- *  4. every stub is traced; its memory is switched, then filled
+ *  4. every stub is traced; its memory is switched, then filled, and fitted to this CPU
  *  5. threads, timers, signals, limits
  *  6. init commits: files are cut to their old length          no way back from here
  *  7. registers are set, and all are let go
@@ -27,6 +27,7 @@
 #include "native/restore/stopped.h"
 #include "native/restore/threads.h"
 #include "native/restore/timers.h"
+#include "place/binding.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -294,6 +295,12 @@ static int set_personality(struct restored *p, struct err *e)
                   p->p->personality);
 }
 
+/* The memory is there, and nothing of it has been executed yet. */
+static int make_room(struct restored *p, const struct setup *s, struct err *e)
+{
+    return binding_make_room(p->threads[0].pid, e);
+}
+
 /* Threads and timers, while the process still may choose ids. */
 static int populate(struct restored *p, const struct setup *s, struct err *e)
 {
@@ -404,8 +411,9 @@ static int run(struct restore *r, struct err *e)
     if (for_each(r, attach, e) < 0 || for_each(r, remap_switch, e) < 0 ||
         load_memory(r, e) < 0 || pass("native.restore-memory", e) < 0)
         return -1;
-    if (for_each(r, remap_finish, e) < 0 || for_each(r, populate, e) < 0 ||
-        finish_all(r, e) < 0 || pass("native.restore-commit", e) < 0)
+    if (for_each(r, remap_finish, e) < 0 || for_each(r, make_room, e) < 0 ||
+        for_each(r, populate, e) < 0 || finish_all(r, e) < 0 ||
+        pass("native.restore-commit", e) < 0)
         return -1;
     if (commit(r, e) < 0)
         return -1;

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A process that looks as if it had been started on a CPU without AVX. */
+#include "place/binding.h"
+
+#include "base/err.h"
+#include "binding_far.h"
+#include "tap.h"
+
+#include <fcntl.h>
+#include <link.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LESSER = 640, OK = 7, WRONG = 8 };
+
+static struct err e;
+static uint64_t *place_size;
+
+/* Where ld.so has the size: the operand of `sub` in its trampolines. */
+static int look_for_place(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    static const uint8_t code[] = {0x48, 0x83, 0xe4, 0xc0, 0x48, 0x2b, 0x25};
+
+    if (!strstr(info->dlpi_name, "/ld-"))
+        return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        const char *text = (const char *)info->dlpi_addr + h->p_vaddr;
+        const char *found = NULL;
+        int32_t distance;
+
+        if (h->p_type == PT_LOAD && (h->p_flags & PF_X))
+            found = memmem(text, h->p_memsz, code, sizeof(code));
+        if (!found)
+            continue;
+        memcpy(&distance, found + sizeof(code), sizeof(distance));
+        place_size = (uint64_t *)(found + sizeof(code) + sizeof(distance) + distance);
+    }
+    return place_size != NULL;
+}
+
+/* It is read only after ld.so's own start. */
+static void set_place(uint64_t size)
+{
+    int mem = open("/proc/self/mem", O_WRONLY | O_CLOEXEC);
+
+    if (pwrite(mem, &size, sizeof(size), (off_t)(uintptr_t)place_size) != sizeof(size))
+        _exit(9);
+    close(mem);
+}
+
+/* The words above the place are those that are overwritten. */
+__attribute__((target("avx"), noinline)) static int call_far(void)
+{
+    volatile uint8_t above[512];
+    far_vector a = {1, 2, 3, 4, 5, 6, 7, 8}, sum;
+
+    for (size_t i = 0; i < sizeof(above); i++)
+        above[i] = (uint8_t)(i * 7);
+    sum = far_sum(a, a);
+    for (size_t i = 0; i < sizeof(above); i++)
+        if (above[i] != (uint8_t)(i * 7))
+            return WRONG;
+    return sum[0] == 2 && sum[7] == 16 ? OK : WRONG;
+}
+
+/* Stopped, with its place as it would be; goes on to call the function. */
+static pid_t lesser(void)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGSEGV, SIG_DFL);
+        set_place(LESSER);
+        kill(getpid(), SIGSTOP);
+        _exit(call_far());
+    }
+    CHECK_INT(waitpid(pid, &status, WUNTRACED), pid);
+    CHECK(WIFSTOPPED(status));
+    return pid;
+}
+
+static int end_of(pid_t pid)
+{
+    int status = 0;
+
+    kill(pid, SIGCONT);
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static uint64_t place_of(pid_t pid)
+{
+    char path[40];
+    uint64_t size = 0;
+    int mem;
+
+    snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+    mem = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK_INT(pread(mem, &size, sizeof(size), (off_t)(uintptr_t)place_size),
+              sizeof(size));
+    close(mem);
+    return size;
+}
+
+static void without_room_a_first_call_does_harm(void)
+{
+    CHECK(end_of(lesser()) != W_EXITCODE(OK, 0));
+}
+
+static void with_room_it_does_none(void)
+{
+    pid_t pid = lesser();
+
+    CHECK_INT(place_of(pid), LESSER);
+    CHECK_INT(binding_make_room(pid, &e), 0);
+    CHECK(place_of(pid) >= *place_size);
+    CHECK_INT(end_of(pid), W_EXITCODE(OK, 0));
+}
+
+static void a_larger_place_stays(void)
+{
+    uint64_t before = *place_size;
+    pid_t pid;
+
+    set_place(8192);
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pause();
+    }
+    set_place(before);
+    CHECK_INT(binding_make_room(pid, &e), 0);
+    CHECK_INT(place_of(pid), 8192);
+    kill(pid, SIGKILL);
+    end_of(pid);
+}
+
+static void what_is_no_size_is_left_alone(void)
+{
+    static const uint64_t wrong[] = {0, 64, 641, 1 << 20, UINT64_MAX};
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        uint64_t before = *place_size;
+        pid_t pid;
+
+        set_place(wrong[i]);
+        pid = fork();
+        if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            pause();
+        }
+        set_place(before);
+        CHECK_INT(binding_make_room(pid, &e), 0);
+        CHECK(place_of(pid) == wrong[i]);
+        kill(pid, SIGKILL);
+        end_of(pid);
+    }
+}
+
+static void a_process_that_is_gone_is_an_error(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(0);
+    waitpid(pid, NULL, 0);
+    CHECK_INT(binding_make_room(pid, &e), -1);
+    CHECK_INT(e.kind, ERR_SYS);
+}
+
+int main(void)
+{
+    dl_iterate_phdr(look_for_place, NULL);
+    if (!place_size || !__builtin_cpu_supports("avx")) {
+        printf("1..0 # SKIP no AVX, or an ld.so that saves no registers with XSAVE\n");
+        return 0;
+    }
+    RUN(without_room_a_first_call_does_harm);
+    RUN(with_room_it_does_none);
+    RUN(a_larger_place_stays);
+    RUN(what_is_no_size_is_left_alone);
+    RUN(a_process_that_is_gone_is_an_error);
+    return tap_done();
+}
