@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/scope.h"
+#include "dmtcp/hello.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,22 +51,25 @@ union response {
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (then), (otherwise))
 #define RETURN(action) BPF_STMT(BPF_RET | BPF_K, (action))
 
-/* The count of write is 64 bits in two halves, the low one first. */
+/* The count of read and write is 64 bits in two halves, the low one first. */
 static const struct sock_filter program[] = {
     /*  0 */ LOAD(offsetof(struct seccomp_data, arch)),
-    /*  1 */ IF_EQUAL(AUDIT_ARCH_X86_64, 0, 11),
+    /*  1 */ IF_EQUAL(AUDIT_ARCH_X86_64, 0, 14),
     /*  2 */ LOAD(offsetof(struct seccomp_data, nr)),
-    /*  3 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_CALLS, 9, 0),
-    /*  4 */ IF_EQUAL(SYS_accept, 7, 0),
-    /*  5 */ IF_EQUAL(SYS_accept4, 6, 0),
-    /*  6 */ IF_EQUAL(SYS_write, 0, 6),
-    /*  7 */ LOAD(offsetof(struct seccomp_data, args[2])),
-    /*  8 */ IF_EQUAL(SHORT_NAME, 1, 0),
-    /*  9 */ IF_EQUAL(LONG_NAME, 0, 3),
-    /* 10 */ LOAD(offsetof(struct seccomp_data, args[2]) + 4),
-    /* 11 */ IF_EQUAL(0, 0, 1),
-    /* 12 */ RETURN(SECCOMP_RET_USER_NOTIF),
-    /* 13 */ RETURN(SECCOMP_RET_ALLOW),
+    /*  3 */ BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_CALLS, 12, 0),
+    /*  4 */ IF_EQUAL(SYS_accept, 10, 0),
+    /*  5 */ IF_EQUAL(SYS_accept4, 9, 0),
+    /*  6 */ IF_EQUAL(SYS_write, 3, 0),
+    /*  7 */ IF_EQUAL(SYS_read, 0, 8),
+    /*  8 */ LOAD(offsetof(struct seccomp_data, args[2])),
+    /*  9 */ IF_EQUAL(HELLO_SIZE, 3, 6),
+    /* 10 */ LOAD(offsetof(struct seccomp_data, args[2])),
+    /* 11 */ IF_EQUAL(SHORT_NAME, 1, 0),
+    /* 12 */ IF_EQUAL(LONG_NAME, 0, 3),
+    /* 13 */ LOAD(offsetof(struct seccomp_data, args[2]) + 4),
+    /* 14 */ IF_EQUAL(0, 0, 1),
+    /* 15 */ RETURN(SECCOMP_RET_USER_NOTIF),
+    /* 16 */ RETURN(SECCOMP_RET_ALLOW),
 };
 
 static long seccomp(unsigned operation, unsigned flags, void *args)
@@ -173,6 +177,13 @@ void guard_receive(int listener, struct guard_call *call)
         call->flags = data->nr == SYS_accept4 ? (int)data->args[3] : 0;
         return;
     }
+    if (data->nr == SYS_read) {
+        call->kind = GUARD_READ;
+        call->fd = (int)data->args[0];
+        call->address = data->args[1];
+        call->length = data->args[2];
+        return;
+    }
     call->barrier = read_barrier(call->pid, data);
     if (call->barrier != BARRIER_NONE)
         call->kind = GUARD_BARRIER;
@@ -227,13 +238,13 @@ static int write_name(const struct guard_call *call, const struct sockaddr_in *p
 }
 
 int guard_give(int listener, const struct guard_call *call, int *fd,
-               const struct sockaddr_in *peer)
+               const struct sockaddr_in *peer, int *theirs)
 {
     struct seccomp_notif_addfd add = {.id = call->id,
                                       .srcfd = *fd,
                                       .newfd_flags =
                                           call->flags & SOCK_CLOEXEC ? O_CLOEXEC : 0};
-    int theirs;
+    int given;
 
     if (!guard_waits(listener, call->id))
         return -1;
@@ -241,13 +252,26 @@ int guard_give(int listener, const struct guard_call *call, int *fd,
         return guard_fail(listener, call->id, EFAULT);
     if (call->flags & SOCK_NONBLOCK)
         fcntl(*fd, F_SETFL, fcntl(*fd, F_GETFL) | O_NONBLOCK);
-    theirs = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+    given = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
     /* Its table of descriptors is full, say: it must hear of it. */
-    if (theirs < 0)
+    if (given < 0)
         return errno == ENOENT ? -1 : guard_fail(listener, call->id, errno);
     /* While we hold it too, a close(2) of the coordinator's leaves it in its epoll(7)
      * set: of a process that ends at once it would hear twice, and free it twice
      * (4.2). So not SECCOMP_ADDFD_FLAG_SEND, which lets it run before we can close. */
     close(take_fd(fd));
-    return answer(listener, call->id, theirs, 0, 0);
+    *theirs = given;
+    return answer(listener, call->id, given, 0, 0);
+}
+
+int guard_fill(int listener, const struct guard_call *call, const void *data)
+{
+    struct iovec from = {(void *)data, call->length};
+    struct iovec to = {(void *)(uintptr_t)call->address, call->length};
+
+    if (!guard_waits(listener, call->id))
+        return -1;
+    if (process_vm_writev(call->pid, &from, 1, &to, 1, 0) != (ssize_t)call->length)
+        return guard_fail(listener, call->id, EFAULT);
+    return answer(listener, call->id, (int64_t)call->length, 0, 0);
 }

@@ -4,6 +4,7 @@
 #include "base/scope.h"
 #include "dmtcp/coordinator.h"
 #include "dmtcp/guard.h"
+#include "dmtcp/hello.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -44,6 +45,11 @@ struct door_state {
     long long resumed_ms; /* when the job was let go after its last checkpoint, or 0 */
     int waiting;          /* accepted for a call that went away; -1: none */
     struct sockaddr_in waiting_peer;
+    /* What the coordinator is to read first from the connection that it was given last,
+     * or will be given next: its descriptor, -1 until then. */
+    bool has_hello;
+    int hello_fd;
+    unsigned char hello[HELLO_SIZE];
     time_t told_s; /* when a stranger was told of; 0: never */
     unsigned untold;
 };
@@ -197,10 +203,12 @@ static int next_connection(struct door_state *s, struct sockaddr_in *peer)
 {
     socklen_t size = sizeof(*peer);
 
+    s->hello_fd = -1;
     if (s->waiting >= 0) {
         *peer = s->waiting_peer;
         return take_fd(&s->waiting);
     }
+    s->has_hello = false;
     return accept4(s->keeper->listener, (struct sockaddr *)peer, &size, SOCK_CLOEXEC);
 }
 
@@ -244,7 +252,9 @@ static void on_accept(struct door_state *s, const struct guard_call *call)
         report_stranger(s, &peer);
         return;
     }
-    if (guard_give(guard, call, &fd, &address) < 0 && fd >= 0) {
+    if (!s->has_hello)
+        s->has_hello = hello_take(fd, s->hello);
+    if (guard_give(guard, call, &fd, &address, &s->hello_fd) < 0 && fd >= 0) {
         s->waiting = take_fd(&fd);
         s->waiting_peer = address;
     }
@@ -276,6 +286,17 @@ static void on_barrier(struct door_state *s, const struct guard_call *call)
     guard_continue(guard, call->id);
 }
 
+/* The first of a connection, or any other. */
+static void on_read(struct door_state *s, const struct guard_call *call)
+{
+    int guard = s->coordinator.listener;
+
+    if (!s->has_hello || call->fd != s->hello_fd)
+        guard_continue(guard, call->id);
+    else if (guard_fill(guard, call, s->hello) == 0)
+        s->has_hello = false;
+}
+
 static void on_call(struct door_state *s)
 {
     struct guard_call call;
@@ -289,6 +310,9 @@ static void on_call(struct door_state *s)
         break;
     case GUARD_BARRIER:
         on_barrier(s, &call);
+        break;
+    case GUARD_READ:
+        on_read(s, &call);
         break;
     case GUARD_OTHER:
         guard_continue(s->coordinator.listener, call.id);
@@ -345,7 +369,7 @@ static void on_caller(struct door_state *s)
 _Noreturn void keeper_run(struct keeper *k, pid_t parent)
 {
     struct keeper_packet started = {.what = KEEPER_STARTED};
-    struct door_state state = {.keeper = k, .waiting = -1};
+    struct door_state state = {.keeper = k, .waiting = -1, .hello_fd = -1};
     struct coordinator *c = &state.coordinator;
     struct coordinator_how how = {k->program, k->argv, k->envp, SLOT_LISTENER,
                                   SLOT_LOG};
