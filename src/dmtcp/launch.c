@@ -11,10 +11,6 @@ const char launch_word[] = "--become-job";
 /* Of the pipe by which the start is reported; nothing else is open above 2 there. */
 enum { REPORT_FD = 3 };
 
-/* Linux has it and uses it for nothing. DMTCP's own choice is SIGUSR2, which Grid
- * Engine sends to warn a job. */
-static const char checkpoint_signal[] = "16";
-
 /* Ours first: it replaces functions of DMTCP's own libraries. */
 static int add_plugins(const struct session *s, const struct launch_how *how,
                        struct words *argv, struct err *e)
@@ -38,9 +34,10 @@ int launch_arguments(const struct session *s, const struct launch_how *how,
     char *const last[] = {(char *)how->self, (char *)launch_word,
                           (char *)how->job->path, NULL};
 
+    /* Not --ckpt-signal: with any but its own, SIGUSR2, DMTCP (3.2, 4.2) lets threads
+     * block the one that it stops them by, and waits for those for ever. */
     if (words_add(argv, e, "%s", s->in.launch) < 0 ||
-        session_arguments(s, argv, e) < 0 || words_add(argv, e, "--ckpt-signal") < 0 ||
-        words_add(argv, e, "%s", checkpoint_signal) < 0 ||
+        session_arguments(s, argv, e) < 0 ||
         words_add(argv, e, how->gzip ? "--gzip" : "--no-gzip") < 0)
         return -1;
     if (add_plugins(s, how, argv, e) < 0)

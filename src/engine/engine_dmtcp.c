@@ -4,7 +4,6 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "base/scope.h"
 #include "dmtcp/capture.h"
 #include "dmtcp/launch.h"
@@ -370,27 +369,15 @@ static int dmtcp_watch_fd(struct engine_job *j)
     return hears || j->session.is_closed ? -1 : door_fd(j->session.door);
 }
 
-/* DMTCP (3.2, 4.2) lets nobody handle SIGUSR2, whichever signal it uses itself: it says
- * that it has installed the handler, and has not. Grid Engine warns a job by it. */
-static bool would_end_it(const struct engine_job *j, int signo)
-{
-    struct proc_status status;
-    struct err ignored = {0};
-    uint64_t bit = UINT64_C(1) << (SIGUSR2 - 1);
-
-    return signo == SIGUSR2 &&
-           proc_status_read(j->session.root, &status, &ignored) == 0 &&
-           !((status.sig_caught | status.sig_ignored) & bit);
-}
-
+/* DMTCP stops the job by SIGUSR2, and lets nobody else handle it: a process that gets
+ * it from somebody else asks for a checkpoint. Grid Engine warns a job by it. */
 static int dmtcp_signal_group(struct engine_job *j, int signo)
 {
     pid_t group = j->session.has_ended ? -1 : getpgid(j->session.root);
 
-    if (group > 0 && would_end_it(j, signo)) {
-        log_warning(
-            "SIGUSR2 is kept from the job: under DMTCP it cannot handle it, and "
-            "would be ended");
+    if (group > 0 && signo == SIGUSR2) {
+        log_warning("SIGUSR2 is kept from the job: DMTCP uses it itself, and a job "
+                    "under it cannot handle it");
         return 0;
     }
     return group <= 0 ? 0 : kill(-group, signo);
