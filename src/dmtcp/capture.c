@@ -3,12 +3,14 @@
 
 #include "base/err.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/scope.h"
 #include "base/str.h"
 #include "dmtcp/command.h"
 #include "dmtcp/ready.h"
 #include "dmtcp/record.h"
 #include "dmtcp/session.h"
+#include "dmtcp/set.h"
 #include "dmtcp/sums.h"
 
 #include <inttypes.h>
@@ -23,10 +25,27 @@
 enum { HOPELESS = 10 }; /* times the time-out */
 enum { LOOK_MS = 250, COMPRESSOR_MS = 10 };
 
+/* Until DMTCP is asked: how often it, and the job's processes, are looked at. Of many
+ * processes a look takes long: then less often. */
+enum { RUNS_MS = 50, READY_MS = 3, READY_SHARE = 4 };
+
+/*
+ * What is ready when DMTCP is asked need not be when it has stopped the job: between
+ * the two a child may have ended. Then it is asked again, so often in all: of a job
+ * that starts 50 programs a second two tries of three fail. Each lets the job stand
+ * still until its images are written, so it runs at least as long in between, each time
+ * GAP_MS longer than before, and no try begins when the freeze time-out has passed
+ * since the first.
+ */
+enum { TRIES = 8, GAP_MS = 500 };
+
+enum { END_TRIES = 100, END_MS = 20 };
+
 struct capture {
     struct session *session;
     struct capture_how how;
     enum {
+        CAPTURE_WAITS,  /* for a moment in which the job is ready */
         CAPTURE_ASKED,  /* the job stops and writes */
         CAPTURE_SUMS,   /* everything is written; a child makes the sums */
         CAPTURE_DONE,   /* it has */
@@ -36,6 +55,10 @@ struct capture {
     bool is_overdue; /* failed, but DMTCP has not answered yet */
     struct err failure;
     int epoll, timer;
+    uint64_t begun_us, look_us; /* in CAPTURE_WAITS: not before */
+    struct ready_watch watch;
+    bool runs, is_prepared; /* seen, and done, for this try */
+    unsigned tries;         /* begun, until now */
     uint64_t asked_us, grown_us, grown_bytes, total_bytes;
     struct record record;
     struct command_list workers; /* when the job was asked */
@@ -62,16 +85,37 @@ static int watch(struct capture *c, int fd, struct err *e)
     return 0;
 }
 
+static void set_timer(struct capture *c, unsigned first_ms, unsigned every_ms)
+{
+    const struct itimerspec when = {
+        .it_value = {first_ms / 1000, first_ms % 1000 * 1000000L},
+        .it_interval = {every_ms / 1000, every_ms % 1000 * 1000000L}};
+
+    timerfd_settime(c->timer, 0, &when, NULL);
+}
+
+static void drain_timer(struct capture *c)
+{
+    uint64_t ticks;
+
+    while (read(c->timer, &ticks, sizeof(ticks)) > 0)
+        ;
+}
+
 static int watch_all(struct capture *c, struct err *e)
 {
-    const struct itimerspec often = {.it_interval.tv_nsec = LOOK_MS * 1000000,
-                                     .it_value.tv_nsec = LOOK_MS * 1000000};
-
     c->epoll = epoll_create1(EPOLL_CLOEXEC);
     c->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (c->epoll < 0 || c->timer < 0 || timerfd_settime(c->timer, 0, &often, NULL) < 0)
+    if (c->epoll < 0 || c->timer < 0)
         return err_sys(e, "watch a checkpoint");
     return watch(c, c->timer, e) < 0 ? -1 : watch(c, door_fd(c->session->door), e);
+}
+
+static void look_in(struct capture *c, unsigned ms)
+{
+    c->look_us = now_us() + ms * UINT64_C(1000);
+    /* 0 would stop it. */
+    set_timer(c, ms ? ms : 1, 0);
 }
 
 static struct capture *capture_new(struct session *s, const struct capture_how *how,
@@ -86,22 +130,14 @@ static struct capture *capture_new(struct session *s, const struct capture_how *
     c->session = s;
     c->how = *how;
     c->epoll = c->timer = c->sums.fd = -1;
+    c->begun_us = now_us();
     return c;
 }
 
-static int prepare(struct capture *c, struct err *e)
+static int fill_record(struct capture *c, struct err *e)
 {
-    struct session *s = c->session;
-    struct ready ready;
+    const struct session *s = c->session;
 
-    /* A process that has not come to rename its image yet would end without it. */
-    if (watch_all(c, e) < 0 || ready_wait_running(s, c->how.timeout_s, e) < 0 ||
-        session_clear_images(s, true, e) < 0 ||
-        ready_for_checkpoint(s, c->how.timeout_s, &ready, e) < 0)
-        return -1;
-    memcpy(c->record.root, ready.root, sizeof(c->record.root));
-    c->workers = ready.workers;
-    c->total_bytes = ready.image_bytes;
     c->record.gzip = c->how.gzip;
     c->record.major = s->in.major;
     c->record.minor = s->in.minor;
@@ -116,12 +152,11 @@ struct capture *capture_begin(struct session *s, const struct capture_how *how,
 
     if (!c)
         return NULL;
-    if (prepare(c, e) < 0 || command_checkpoint(&s->in, door_port(s->door), e) < 0) {
+    if (fill_record(c, e) < 0 || watch_all(c, e) < 0) {
         capture_end(c);
         return NULL;
     }
-    c->asked_us = c->grown_us = now_us();
-    fault_point("dmtcp-asked");
+    look_in(c, 0);
     return c;
 }
 
@@ -151,6 +186,40 @@ static void fail(struct capture *c, const struct err *why)
         let_go(c);
 }
 
+static bool may_try_again(const struct capture *c, const struct err *why)
+{
+    return why->momentary && c->tries < TRIES &&
+           now_us() - c->begun_us < c->how.timeout_s * UINT64_C(1000000);
+}
+
+static void try_again(struct capture *c, const struct err *why)
+{
+    unsigned gap_ms = GAP_MS * c->tries;
+    uint64_t pause_us = now_us() - c->asked_us;
+
+    let_go(c);
+    c->stats.pause_us += pause_us;
+    if (gap_ms < pause_us / 1000)
+        gap_ms = pause_us / 1000;
+    images_free(&c->record.images);
+    command_list_free(&c->workers);
+    c->watch = (struct ready_watch){0};
+    c->runs = c->is_prepared = false;
+    c->state = CAPTURE_WAITS;
+    look_in(c, gap_ms);
+    log_info("DMTCP is asked again by itself in %u ms (try %u of %d), since the last "
+             "one was no whole job: %s",
+             gap_ms, c->tries + 1, TRIES, why->text);
+}
+
+static void fail_or_try_again(struct capture *c, const struct err *why)
+{
+    if (may_try_again(c, why))
+        try_again(c, why);
+    else
+        fail(c, why);
+}
+
 /* The compressors are children of ours by now: DMTCP gives them no parent. */
 static int wait_for_compressors(struct capture *c, struct err *e)
 {
@@ -173,117 +242,17 @@ static int wait_for_compressors(struct capture *c, struct err *e)
     }
 }
 
-/* The first part of a process's id is its host's. */
-static bool is_of_same_host(const char *a, const char *b)
-{
-    size_t n = strcspn(a, "-");
-
-    return strncmp(a, b, n + 1) == 0;
-}
-
-/* Not every process was there when the job was asked, but its host was. */
-static int find_host(const struct capture *c, struct image *image, struct err *e)
-{
-    const char *host = NULL;
-
-    for (size_t i = 0; i < c->workers.n; i++) {
-        const struct command_worker *w = &c->workers.worker[i];
-
-        if (!is_of_same_host(w->unique, image->unique))
-            continue;
-        if (host && strcmp(host, w->host) != 0)
-            return err_set(e, ERR_REFUSED,
-                           "hosts %s and %s have the same host id (gethostid(3)), by "
-                           "which DMTCP tells processes apart: give each its own "
-                           "/etc/hostid",
-                           host, w->host);
-        host = w->host;
-    }
-    if (!host)
-        return err_set(e, ERR_REFUSED,
-                       "%s is of a host on which nothing ran when the job was asked",
-                       image->name);
-    return str_format(image->host, sizeof(image->host), e, "%s", host);
-}
-
-static size_t count_images(const struct images *set, const char *host)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < set->n; i++)
-        n += strcmp(set->image[i].host, host) == 0;
-    return n;
-}
-
-static int differs(size_t processes, size_t images, const char *where, struct err *e)
-{
-    return err_set(e, ERR_REFUSED,
-                   "the job has %zu processes%s, but DMTCP has written %zu images: one "
-                   "has ended meanwhile, or is not under DMTCP",
-                   processes, where, images);
-}
-
-/* The same for each host of a job that has several. */
-static int check_hosts(struct capture *c, size_t live, struct err *e)
-{
-    struct images *set = &c->record.images;
-    const char *here = NULL;
-    size_t total = live;
-
-    for (size_t i = 0; i < set->n; i++) {
-        if (find_host(c, &set->image[i], e) < 0)
-            return -1;
-        if (strcmp(set->image[i].unique, c->record.root) == 0)
-            here = set->image[i].host;
-    }
-    if (!here)
-        return err_set(e, ERR_REFUSED, "the job's first process has not been written");
-    if (count_images(set, here) != live)
-        return differs(live, count_images(set, here), " on this host", e);
-    for (size_t i = 0; i < c->session->links.n; i++) {
-        struct link *link = &c->session->links.link[i];
-        struct links_count count;
-        char where[300];
-
-        if (ready_count_part(link, &count, e) < 0)
-            return -1;
-        snprintf(where, sizeof(where), " on host %s", link->host);
-        if (count.under_dmtcp != count_images(set, link->name))
-            return differs(count.under_dmtcp, count_images(set, link->name), where, e);
-        total += count.under_dmtcp;
-    }
-    return total == set->n ? 0 : differs(total, set->n, " on its hosts", e);
-}
-
-/* One image for each live process, or it is not the job. */
 static int check_set(struct capture *c, struct err *e)
 {
-    auto_processes struct processes live = {0};
-    struct images *set = &c->record.images;
-    pid_t unwaited;
+    const struct set_of of = {
+        .session = c->session, .workers = &c->workers, .root = c->record.root};
+    struct set_size size;
 
-    if (session_reap(c->session))
-        return err_set(e, ERR_GONE, "the job ended while it was being saved");
-    unwaited = session_unwaited(c->session);
-    if (unwaited)
-        return ready_refuse_unwaited(unwaited, e);
-    if (session_own_processes(c->session, &live, e) < 0 ||
-        images_list(c->session->images_fd, set, e) < 0)
+    if (set_check(&of, &c->record.images, &size, e) < 0)
         return -1;
-    if (c->session->links.n > 0) {
-        if (check_hosts(c, live.n, e) < 0)
-            return -1;
-    } else if (live.n != set->n) {
-        return differs(live.n, set->n, "", e);
-    }
-    c->stats.processes = set->n;
-    /* DMTCP has one of its own in each process. Those elsewhere are taken to have one
-     * besides. */
-    c->stats.threads = set->n - live.n;
-    for (size_t i = 0; i < live.n; i++)
-        c->stats.threads += live.process[i].threads - (live.process[i].threads > 1);
-    for (size_t i = 0; i < set->n; i++)
-        c->stats.bytes += set->image[i].size_bytes;
+    c->stats.processes = size.processes;
+    c->stats.threads = size.threads;
+    c->stats.bytes = size.bytes;
     return 0;
 }
 
@@ -312,12 +281,12 @@ static void written(struct capture *c)
         return;
     }
     if (take_images(c, &e) < 0) {
-        fail(c, &e);
+        fail_or_try_again(c, &e);
         return;
     }
     if (!c->how.stop)
         let_go(c);
-    c->stats.pause_us = now_us() - c->asked_us;
+    c->stats.pause_us += now_us() - c->asked_us;
     fault_point("dmtcp-written");
     if (sums_begin(&c->sums, c->how.dirfd, &c->record, c->how.gzip, &e) < 0 ||
         watch(c, c->sums.fd, &e) < 0) {
@@ -329,14 +298,110 @@ static void written(struct capture *c)
     c->state = CAPTURE_SUMS;
 }
 
+/* ---- until DMTCP is asked ---- */
+
+static int prepare(struct capture *c, struct err *e)
+{
+    struct session *s = c->session;
+    struct ready ready;
+
+    if (session_clear_images(s, true, e) < 0 || ready_prepare(s, &ready, e) < 0)
+        return -1;
+    memcpy(c->record.root, ready.root, sizeof(c->record.root));
+    c->workers = ready.workers;
+    c->total_bytes = ready.image_bytes;
+    c->is_prepared = true;
+    return 0;
+}
+
+static int look(struct capture *c, bool *is_ready, struct err *e)
+{
+    uint64_t since = now_us();
+
+    if (ready_look(c->session, &c->watch, is_ready, e) < 0)
+        return -1;
+    if (!*is_ready)
+        look_in(c, READY_MS + READY_SHARE * (now_us() - since) / 1000);
+    return 0;
+}
+
+/* A step on the way to the moment: what takes long comes before the last look, right
+ * after which DMTCP is asked. */
+static int approach(struct capture *c, bool *is_ready, struct err *e)
+{
+    /* A process that has not come to rename its last image yet would end without it. */
+    if (!c->runs) {
+        if (ready_runs(c->session, &c->watch, c->how.timeout_s, &c->runs, e) < 0)
+            return -1;
+        if (!c->runs) {
+            look_in(c, RUNS_MS);
+            return 0;
+        }
+        c->watch = (struct ready_watch){0};
+    }
+    if (look(c, is_ready, e) < 0)
+        return -1;
+    if (!*is_ready || c->is_prepared)
+        return 0;
+    *is_ready = false;
+    look_in(c, 0);
+    return prepare(c, e);
+}
+
+/* The coordinator says no when a process has begun meanwhile. */
+static int ask(struct capture *c, struct err *e)
+{
+    struct session *s = c->session;
+
+    c->tries++;
+    c->asked_us = c->grown_us = now_us();
+    if (command_checkpoint(&s->in, door_port(s->door), e) < 0)
+        return e->kind == ERR_REFUSED ? err_momentary(e) : -1;
+    c->state = CAPTURE_ASKED;
+    set_timer(c, LOOK_MS, LOOK_MS);
+    fault_point("dmtcp-asked");
+    return 0;
+}
+
+/* The coordinator ends with the job's last process, which is seen after it. */
+static void fail_at_end(struct capture *c, struct err *why)
+{
+    for (int i = 0; why->kind == ERR_GONE && i < END_TRIES; i++) {
+        if (session_reap(c->session))
+            return; /* and the step says so */
+        poll(NULL, 0, END_MS);
+    }
+    fail(c, why);
+}
+
+static void wait_for_moment(struct capture *c)
+{
+    bool is_ready = false;
+    struct err e = {0};
+
+    drain_timer(c);
+    if (now_us() < c->look_us)
+        return;
+    if (approach(c, &is_ready, &e) < 0)
+        fail_at_end(c, &e);
+    else if (is_ready && ask(c, &e) < 0)
+        fail_or_try_again(c, &e);
+}
+
 /* ---- steps ---- */
+
+/* What is written is the job's, whatever becomes of it. */
+static bool is_before_sums(const struct capture *c)
+{
+    return c->state == CAPTURE_WAITS || c->state == CAPTURE_ASKED;
+}
 
 static void closed(struct capture *c)
 {
     struct err e = {0};
 
     c->is_held = c->is_overdue = false;
-    if (c->state != CAPTURE_ASKED)
+    if (!is_before_sums(c))
         return;
     err_set(&e, ERR_GONE, "DMTCP's coordinator has ended: %s", c->session->why);
     fail(c, &e);
@@ -359,10 +424,9 @@ static void overdue(struct capture *c)
 
 static void look_at_growth(struct capture *c)
 {
-    uint64_t bytes = images_growth(c->session->images_fd), ticks;
+    uint64_t bytes = images_growth(c->session->images_fd);
 
-    while (read(c->timer, &ticks, sizeof(ticks)) > 0)
-        ;
+    drain_timer(c);
     if (bytes != c->grown_bytes) {
         c->grown_bytes = bytes;
         c->grown_us = now_us();
@@ -389,11 +453,9 @@ static void hear(struct capture *c)
 static void collect_sums(struct capture *c)
 {
     struct pollfd p = {.fd = c->sums.fd, .events = POLLIN};
-    uint64_t ticks;
     struct err e = {0};
 
-    while (read(c->timer, &ticks, sizeof(ticks)) > 0)
-        ;
+    drain_timer(c);
     if (poll(&p, 1, 0) <= 0)
         return;
     if (sums_finish(&c->sums, &e) == 0)
@@ -408,12 +470,14 @@ bool capture_step(struct capture *c, uint64_t *bytes, uint64_t *total_bytes)
     struct err e = {0};
 
     hear(c);
-    if (c->state == CAPTURE_ASKED && c->session->has_ended) {
+    if (c->state == CAPTURE_WAITS && !c->session->has_ended)
+        wait_for_moment(c);
+    else if (c->state == CAPTURE_ASKED && !c->session->has_ended)
+        look_at_growth(c);
+    if (is_before_sums(c) && c->session->has_ended) {
         err_set(&e, ERR_GONE, "the job ended while it was being saved");
         fail(c, &e);
     }
-    if (c->state == CAPTURE_ASKED)
-        look_at_growth(c);
     *bytes = c->state == CAPTURE_SUMS ? *c->sums.bytes : 0;
     *total_bytes = c->total_bytes;
     if (c->state == CAPTURE_SUMS)
@@ -437,6 +501,11 @@ int capture_finish(struct capture *c, struct capture_stats *stats, struct err *e
         return -1;
     }
     return 0;
+}
+
+bool capture_has_asked(const struct capture *c)
+{
+    return c->tries > 0;
 }
 
 bool capture_stops(const struct capture *c)
@@ -463,10 +532,7 @@ bool capture_is_hopeless(const struct capture *c)
 
 bool capture_late(struct capture *c)
 {
-    uint64_t ticks;
-
-    while (read(c->timer, &ticks, sizeof(ticks)) > 0)
-        ;
+    drain_timer(c);
     hear(c);
     return !c->is_overdue;
 }

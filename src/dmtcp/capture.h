@@ -2,11 +2,14 @@
 /*
  * One checkpoint of a job under DMTCP.
  *
- *     capture_begin    the job is asked to stop and write its images
- *     (the door)       it has: the set is checked and gets its second name in the
- *                      generation; the job runs on, or stands still when it shall stop
- *     (a child)        makes the sums and the record
- *     capture_finish
+ *     capture_begin
+ *     capture_step     waits for a moment in which the job can be saved; then it is
+ * asked to stop and write its images (the door)       it has: the set is checked and
+ * gets its second name in the generation; the job runs on, or stands still when it
+ * shall stop (a child)        makes the sums and the record capture_finish
+ *
+ * A process that ends between the two is in no image. The job then runs on, and is
+ * asked again a few times.
  */
 #ifndef DMTCP_CAPTURE_H
 #define DMTCP_CAPTURE_H
@@ -28,23 +31,28 @@ struct capture_how {
 
 struct capture_stats {
     uint32_t processes, threads;
-    uint64_t bytes, pause_us;
+    uint64_t bytes;
+    uint64_t pause_us; /* of all tries together */
 };
 
-/* Asks. ERR_REFUSED names what is in the way; the job has not been touched then. */
+/* Touches nothing. */
 struct capture *capture_begin(struct session *s, const struct capture_how *how,
                               struct err *e);
 
 /* Readable when capture_step has something to do. */
 int capture_fd(const struct capture *c);
 
-/* Does what is to be done, without waiting but for compressors. True when
- * capture_finish will not wait. */
+/* Does what is to be done, without waiting but for short answers of DMTCP's coordinator
+ * and for compressors. True when capture_finish will not wait. */
 bool capture_step(struct capture *c, uint64_t *bytes, uint64_t *total_bytes);
 
-/* Waits for the end. 0: the generation's files are complete and durable. The job stands
- * still if it shall stop, whatever the result, until capture_end. */
+/* Waits for the end. 0: the generation's files are complete and durable. -1 and
+ * ERR_REFUSED: what is in the way, by pid; momentary, if it may pass. The job stands
+ * still if it shall stop and has been asked, whatever the result, until capture_end. */
 int capture_finish(struct capture *c, struct capture_stats *stats, struct err *e);
+
+/* Whether DMTCP was asked for it: else the job has not been touched. */
+bool capture_has_asked(const struct capture *c);
 
 /* Whether the job was to stand still until capture_end. */
 bool capture_stops(const struct capture *c);

@@ -157,6 +157,17 @@ static const char *message_of(const struct spawn_output *o)
     return text;
 }
 
+/* Whoever is not there and whoever says no have the same status. */
+static enum err_kind kind_of(const struct spawn_output *o)
+{
+    if (!WIFEXITED(o->status) || WEXITSTATUS(o->status) != EXIT_REFUSED)
+        return ERR_FAILED;
+    return strstr(o->err, "Coordinator not found") ||
+                   strstr(o->out, "Coordinator not found")
+               ? ERR_GONE
+               : ERR_REFUSED;
+}
+
 static int ask(const struct install *in, int port, const char *what,
                struct spawn_output *output, struct err *e)
 {
@@ -173,12 +184,8 @@ static int ask(const struct install *in, int port, const char *what,
         return -1;
     if (WIFEXITED(output->status) && WEXITSTATUS(output->status) == 0)
         return 0;
-    return err_set(e,
-                   WIFEXITED(output->status) &&
-                           WEXITSTATUS(output->status) == EXIT_REFUSED
-                       ? ERR_REFUSED
-                       : ERR_FAILED,
-                   "dmtcp_command %s: %.300s", what, message_of(output));
+    return err_set(e, kind_of(output), "dmtcp_command %s: %.300s", what,
+                   message_of(output));
 }
 
 int command_status(const struct install *in, int port, struct command_status *out,

@@ -3,6 +3,8 @@
  * What dmtcp_command asks of a coordinator. Not while the door holds it: nobody would
  * answer (ERR_TIMEOUT then).
  *
+ * ERR_GONE: it has ended, as it does with the job's last process.
+ *
  * What these programs print is for people, and another version may print something
  * else: an answer that is not exactly as known is an error that quotes it.
  */

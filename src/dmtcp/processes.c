@@ -65,7 +65,6 @@ struct lister {
     size_t n_ignored;
     struct processes *out;
     struct err *e;
-    pid_t unwaited; /* see processes_unwaited */
 };
 
 static int list_below(struct lister *l, pid_t parent);
@@ -87,8 +86,8 @@ static int list_tree(struct lister *l, pid_t pid)
     if (proc_stat_read(pid, &st, l->e) < 0)
         return l->e->kind == ERR_GONE ? 0 : -1;
     if (st.state == 'Z' || st.state == 'X') {
-        if (st.ppid != getpid())
-            l->unwaited = pid;
+        if (st.ppid != getpid() && !l->out->unwaited)
+            l->out->unwaited = pid;
         return 0;
     }
     if (!is_listed(l->out, pid) && append(l->out, pid, &st, l->e) < 0)
@@ -122,17 +121,6 @@ int processes_list(const pid_t *ignored, size_t n_ignored, struct processes *out
     *out = found;
     found = (struct processes){0};
     return 0;
-}
-
-pid_t processes_unwaited(const pid_t *ignored, size_t n_ignored)
-{
-    auto_processes struct processes found = {0};
-    struct err e = {0};
-    struct lister l = {
-        .ignored = ignored, .n_ignored = n_ignored, .out = &found, .e = &e};
-
-    list_below(&l, getpid());
-    return l.unwaited;
 }
 
 int processes_add_tree(pid_t pid, struct processes *all, struct err *e)
@@ -242,12 +230,25 @@ static int measure(struct process *p, struct err *e)
     return 0;
 }
 
-int processes_measure(struct processes *p, struct err *e)
+static int find_library(struct process *p, struct err *e)
+{
+    struct proc_maps maps = {0};
+
+    if (proc_maps_read(p->pid, &maps, e) < 0)
+        return -1;
+    p->under_dmtcp = has_library(&maps);
+    proc_maps_free(&maps);
+    return 0;
+}
+
+/* Of each; those that have ended meanwhile are left out. */
+static int look_at_each(struct processes *p,
+                        int (*look)(struct process *, struct err *), struct err *e)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < p->n; i++) {
-        if (measure(&p->process[i], e) == 0)
+        if (look(&p->process[i], e) == 0)
             p->process[kept++] = p->process[i];
         else if (e->kind != ERR_GONE)
             return err_wrap(e, "process %d (%s)", p->process[i].pid,
@@ -256,4 +257,14 @@ int processes_measure(struct processes *p, struct err *e)
     err_clear(e);
     p->n = kept;
     return 0;
+}
+
+int processes_find_library(struct processes *p, struct err *e)
+{
+    return look_at_each(p, find_library, e);
+}
+
+int processes_measure(struct processes *p, struct err *e)
+{
+    return look_at_each(p, measure, e);
 }

@@ -28,16 +28,14 @@ struct process {
 struct processes {
     struct process *process; /* owned */
     size_t n;
+    pid_t unwaited; /* the first that has ended, but whose parent in the job has not
+                     * asked for its status; 0: there is none */
 };
 
-/* Lists those that are not below a pid of `ignored`, zombies left out; only pid, name
- * and threads. Those that end meanwhile are left out. */
+/* Lists those that are not below a pid of `ignored`, zombies left out; only pid, name,
+ * threads, and whether they are stopped. Those that end meanwhile are left out. */
 int processes_list(const pid_t *ignored, size_t n_ignored, struct processes *out,
                    struct err *e);
-
-/* The pid of one that has ended but whose parent, in the job, has not asked for its
- * status; 0: there is none. */
-pid_t processes_unwaited(const pid_t *ignored, size_t n_ignored);
 
 /* Adds a process and all below it, those left out that are there. */
 int processes_add_tree(pid_t pid, struct processes *all, struct err *e);
@@ -45,6 +43,9 @@ int processes_add_tree(pid_t pid, struct processes *all, struct err *e);
 /* Leaves out those that DMTCP's ssh has made outside of the job, marked by a variable
  * (plugin/hosts.c): a restart makes them anew. */
 void processes_drop_outside(struct processes *p);
+
+/* Adds under_dmtcp. */
+int processes_find_library(struct processes *p, struct err *e);
 
 /* Adds under_dmtcp, image_bytes and file_limit_bytes. Not while the job stands still:
  * it reads a lot of /proc. */

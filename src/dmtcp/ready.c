@@ -10,10 +10,20 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-/* Between execve and the loading of libraries a process looks as if it were not under
- * DMTCP; none does for so long. */
-enum { PATIENCE_MS = 1500, LOOK_MS = 50, LOOKS_MAX = 200, COUNT_TIMEOUT_S = 20 };
+/*
+ * Between execve and the loading of libraries a process looks as if it were not under
+ * DMTCP: none does for so long. Nor does one that has ended remain while its parent
+ * waits for it: DMTCP's wait(2) asks again and again, at first every microsecond, after
+ * a second or more every second.
+ */
+enum { PATIENCE_MS = 2000 };
+
+/* Not the same: a job that starts programs all the time is asked at some moment. */
+enum { PATIENCE_ALL_MS = 5000 };
+
+enum { LOOK_MS = 50, COUNT_TIMEOUT_S = 20 };
 
 /* DMTCP would wait for it. */
 static bool hinders(const struct process *p)
@@ -21,20 +31,15 @@ static bool hinders(const struct process *p)
     return !p->under_dmtcp || p->stopped;
 }
 
-static const struct process *find_hindrance(const struct processes *all)
+/* The one with that pid, if it is one, or any. */
+static const struct process *find_hindrance(const struct processes *all, pid_t pid)
 {
-    for (size_t i = 0; i < all->n; i++)
-        if (hinders(&all->process[i]))
-            return &all->process[i];
-    return NULL;
-}
+    const struct process *found = NULL;
 
-static bool hinders_still(const struct processes *all, pid_t pid)
-{
     for (size_t i = 0; i < all->n; i++)
-        if (all->process[i].pid == pid)
-            return hinders(&all->process[i]);
-    return false;
+        if (hinders(&all->process[i]) && (!found || all->process[i].pid == pid))
+            found = &all->process[i];
+    return found;
 }
 
 static int refuse(const struct process *p, struct err *e)
@@ -52,8 +57,7 @@ static int refuse(const struct process *p, struct err *e)
 
 static int list(const struct session *s, struct processes *all, struct err *e)
 {
-    processes_free(all);
-    return session_own_processes(s, all, e) < 0 ? -1 : processes_measure(all, e);
+    return session_own_processes(s, all, e) < 0 ? -1 : processes_find_library(all, e);
 }
 
 int ready_refuse_unwaited(pid_t pid, struct err *e)
@@ -65,49 +69,42 @@ int ready_refuse_unwaited(pid_t pid, struct err *e)
     return err_momentary(e);
 }
 
-/* As a rule a parent asks at once. */
-static int check_unwaited(const struct session *s, struct err *e)
+static uint64_t now_us(void)
 {
-    unsigned same = 0;
-    pid_t suspect = 0;
+    struct timespec t;
 
-    for (unsigned i = 0; i < LOOKS_MAX; i++) {
-        pid_t found = session_unwaited(s);
-
-        if (!found)
-            return 0;
-        same = found == suspect ? same + 1 : 0;
-        suspect = found;
-        if (same >= PATIENCE_MS / LOOK_MS)
-            return ready_refuse_unwaited(found, e);
-        poll(NULL, 0, LOOK_MS);
-    }
-    return 0;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * UINT64_C(1000000) + t.tv_nsec / 1000;
 }
 
-/* Nothing hinders DMTCP for longer than a moment. */
-static int check_processes(const struct session *s, struct processes *all,
-                           struct err *e)
+/* Whether what is seen now has been in the way for too long. */
+static bool is_durable(struct ready_watch *w, pid_t pid, uint64_t now)
 {
-    unsigned same = 0;
-    pid_t suspect = 0;
-
-    for (unsigned i = 0; i < LOOKS_MAX; i++) {
-        const struct process *found;
-
-        if (list(s, all, e) < 0)
-            return -1;
-        found = find_hindrance(all);
-        if (!found)
-            return 0;
-        if (suspect == 0 || !hinders_still(all, suspect)) {
-            suspect = found->pid;
-            same = 0;
-        } else if (++same >= PATIENCE_MS / LOOK_MS) {
-            return refuse(found, e);
-        }
-        poll(NULL, 0, LOOK_MS);
+    if (w->suspect != pid) {
+        w->suspect = pid;
+        w->suspect_us = now;
     }
+    return now - w->suspect_us >= PATIENCE_MS * UINT64_C(1000);
+}
+
+int ready_look(struct session *s, struct ready_watch *w, bool *is_ready, struct err *e)
+{
+    auto_processes struct processes all = {0};
+    const struct process *found;
+    uint64_t now = now_us();
+
+    if (list(s, &all, e) < 0)
+        return -1;
+    if (!w->since_us)
+        w->since_us = now;
+    *is_ready = true;
+    /* The one that was seen last: with two, none would be looked at for long. */
+    found = find_hindrance(&all, w->suspect);
+    if (!found && !all.unwaited)
+        return 0;
+    if (is_durable(w, found ? found->pid : all.unwaited, now))
+        return found ? refuse(found, e) : ready_refuse_unwaited(all.unwaited, e);
+    *is_ready = now - w->since_us >= PATIENCE_ALL_MS * UINT64_C(1000);
     return 0;
 }
 
@@ -118,34 +115,56 @@ void ready_name_hindrance(const struct session *s, char *out, size_t size)
     struct err ignored = {0};
 
     if (list(s, &all, &ignored) == 0)
-        found = find_hindrance(&all);
+        found = find_hindrance(&all, 0);
     out[0] = '\0';
     if (found)
         snprintf(out, size, "process %d (%s) %s", found->pid, found->name,
                  found->under_dmtcp ? "is stopped" : "is not under DMTCP");
 }
 
-int ready_wait_running(struct session *s, unsigned timeout_s, struct err *e)
+static int refuse_still(unsigned peers, unsigned timeout_s, struct err *e)
 {
-    struct command_status status = {0};
-
-    for (unsigned ms = 0; ms < timeout_s * 1000; ms += LOOK_MS) {
-        /* Or the coordinator would be held, and not answer. */
-        session_release_foreign(s);
-        if (command_status(&s->in, door_port(s->door), &status, e) == 0) {
-            if (status.running)
-                return 0;
-        } else if (e->kind != ERR_TIMEOUT) {
-            return -1;
-        }
-        poll(NULL, 0, LOOK_MS);
-    }
-    err_clear(e);
-    if (status.peers == 0)
+    if (peers == 0)
         return err_set(e, ERR_REFUSED, "no process of the job is under DMTCP");
     return err_set(e, ERR_REFUSED,
                    "DMTCP says for %u s that the job's %u processes do not all run",
-                   timeout_s, status.peers);
+                   timeout_s, peers);
+}
+
+int ready_runs(struct session *s, struct ready_watch *w, unsigned timeout_s, bool *runs,
+               struct err *e)
+{
+    struct command_status status = {0};
+    uint64_t now = now_us();
+
+    if (!w->since_us)
+        w->since_us = now;
+    /* Or the coordinator would be held, and not answer. */
+    session_release_foreign(s);
+    if (command_status(&s->in, door_port(s->door), &status, e) < 0) {
+        if (e->kind != ERR_TIMEOUT)
+            return -1;
+        err_clear(e);
+    }
+    *runs = status.running;
+    if (*runs || now - w->since_us < timeout_s * UINT64_C(1000000))
+        return 0;
+    return refuse_still(status.peers, timeout_s, e);
+}
+
+int ready_wait_running(struct session *s, unsigned timeout_s, struct err *e)
+{
+    struct ready_watch watch = {0};
+
+    for (;;) {
+        bool runs = false;
+
+        if (ready_runs(s, &watch, timeout_s, &runs, e) < 0)
+            return -1;
+        if (runs)
+            return 0;
+        poll(NULL, 0, LOOK_MS);
+    }
 }
 
 /* On another host there may be a process with the same pid. */
@@ -219,14 +238,18 @@ int ready_count_part(struct link *link, struct links_count *count, struct err *e
     return 0;
 }
 
-int ready_for_checkpoint(struct session *s, unsigned timeout_s, struct ready *ready,
-                         struct err *e)
+static int check_any(const struct processes *all, struct err *e)
+{
+    return all->n > 0 ? 0 : err_set(e, ERR_GONE, "the job has ended");
+}
+
+int ready_prepare(struct session *s, struct ready *ready, struct err *e)
 {
     auto_processes struct processes all = {0};
 
     *ready = (struct ready){0};
-    if (check_processes(s, &all, e) == 0 && check_unwaited(s, e) == 0 &&
-        ready_wait_running(s, timeout_s, e) == 0 && find_root(s, ready, e) == 0 &&
+    if (session_own_processes(s, &all, e) == 0 && processes_measure(&all, e) == 0 &&
+        check_any(&all, e) == 0 && find_root(s, ready, e) == 0 &&
         check_parts(s, ready, e) == 0 && check_room(s, &all, ready, e) == 0)
         return 0;
     command_list_free(&ready->workers);

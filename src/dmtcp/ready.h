@@ -2,12 +2,15 @@
 /*
  * Whether DMTCP may be asked for a checkpoint now. It cannot be told to give one up,
  * and it ends a job that it cannot save: all that can be known is found out before.
+ *
+ * Nothing here touches the job.
  */
 #ifndef DMTCP_READY_H
 #define DMTCP_READY_H
 
 #include "dmtcp/command.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,21 +25,39 @@ struct ready {
     uint64_t image_bytes;        /* what the images may take, at most */
 };
 
-/*
- * Waits, at most timeout_s, until the job runs. ERR_REFUSED: a process is not under
- * DMTCP or is stopped, and DMTCP would wait for it for ever; there is no room for the
- * images; the job may not write files as large. The job has not been touched.
- */
-int ready_for_checkpoint(struct session *s, unsigned timeout_s, struct ready *ready,
-                         struct err *e);
+/* What is in the way, and since when. All zero: nobody has looked yet. */
+struct ready_watch {
+    uint64_t since_us;   /* of the first look */
+    uint64_t suspect_us; /* when `suspect` was seen first */
+    pid_t suspect;
+};
 
-/* Counts the processes on another host of the job; the same ERR_REFUSED. */
-int ready_count_part(struct link *link, struct links_count *count, struct err *e);
+/* Asks DMTCP whether every process of the job runs. ERR_REFUSED: none is under DMTCP,
+ * or they do not for timeout_s since the watch's first look. */
+int ready_runs(struct session *s, struct ready_watch *w, unsigned timeout_s, bool *runs,
+               struct err *e);
 
-/* Waits, at most timeout_s, until every process of the job runs. */
+/* Waits for it. */
 int ready_wait_running(struct session *s, unsigned timeout_s, struct err *e);
 
-/* ERR_REFUSED for processes_unwaited: -1. */
+/*
+ * One look, without waiting: nothing is in the way of a checkpoint at this moment. A
+ * program that is about to load its libraries, or a child that has just ended, is for
+ * a moment; `*is_ready` is false then, look again. ERR_REFUSED: a process is not under
+ * DMTCP, is stopped, or has not been waited for, and has been so for too long. A job
+ * in which there is something new all the time is let pass after a while.
+ */
+int ready_look(struct session *s, struct ready_watch *w, bool *is_ready, struct err *e);
+
+/* Finds out what a checkpoint will be. ERR_REFUSED: there is no room for the images;
+ * the job may not write files as large; a process on another host is not under DMTCP.
+ */
+int ready_prepare(struct session *s, struct ready *ready, struct err *e);
+
+/* Counts the processes on another host of the job; ERR_REFUSED as above. */
+int ready_count_part(struct link *link, struct links_count *count, struct err *e);
+
+/* ERR_REFUSED for processes.unwaited, momentary: -1. */
 int ready_refuse_unwaited(pid_t pid, struct err *e);
 
 /* "process 4711 (name) is not under DMTCP", or "". */

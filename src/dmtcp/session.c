@@ -343,11 +343,6 @@ int session_own_processes(const struct session *s, struct processes *out, struct
     return 0;
 }
 
-pid_t session_unwaited(const struct session *s)
-{
-    return processes_unwaited(s->ignored, not_the_jobs(s));
-}
-
 static bool is_ignored(const struct session *s, pid_t pid)
 {
     size_t n = not_the_jobs(s);

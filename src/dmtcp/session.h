@@ -97,9 +97,6 @@ int session_processes(const struct session *s, struct processes *out, struct err
 int session_own_processes(const struct session *s, struct processes *out,
                           struct err *e);
 
-/* See processes_unwaited; those on this host. */
-pid_t session_unwaited(const struct session *s);
-
 /* Collects the job's children that have ended. Whether `root` is or was one of them. */
 bool session_reap(struct session *s);
 

@@ -234,10 +234,22 @@ static void see_it_run(struct engine_job *j)
     struct err e = {0};
 
     if (session_reap(&j->session) || j->session.is_closed ||
-        ready_wait_running(&j->session, j->timeout_s, &e) == 0)
+        ready_wait_running(&j->session, j->timeout_s, &e) == 0 ||
+        e.kind == ERR_GONE) /* which the door tells too */
         return;
     j->is_lost = true;
     log_error("DMTCP has lost the job at a checkpoint: %s", e.text);
+}
+
+/* `look`: whether it does. */
+static void let_run(struct engine_job *j, bool look)
+{
+    bool asked = j->capture && capture_has_asked(j->capture);
+
+    capture_end(j->capture);
+    j->capture = NULL;
+    if (asked && look)
+        see_it_run(j);
 }
 
 static int dmtcp_finish(struct engine_job *j, struct engine_stats *stats, struct err *e)
@@ -250,12 +262,8 @@ static int dmtcp_finish(struct engine_job *j, struct engine_stats *stats, struct
                                    .bytes = own.bytes,
                                    .stored_bytes = io_bytes_in(j->dirfd),
                                    .pause_us = own.pause_us};
-    if (!capture_stops(j->capture) && !capture_is_overdue(j->capture)) {
-        capture_end(j->capture);
-        j->capture = NULL;
-        if (rc < 0)
-            see_it_run(j);
-    }
+    if (!capture_stops(j->capture) && !capture_is_overdue(j->capture))
+        let_run(j, rc < 0);
     return rc;
 }
 
@@ -265,10 +273,7 @@ static void dmtcp_end(struct engine_job *j, bool kill_job)
         session_kill(&j->session);
     if (!kill_job && j->capture && capture_is_overdue(j->capture))
         return;
-    capture_end(j->capture);
-    j->capture = NULL;
-    if (!kill_job)
-        see_it_run(j);
+    let_run(j, !kill_job);
 }
 
 /* ---- the end ---- */

@@ -56,6 +56,31 @@ print("status", os.waitpid(child, 0)[1])
 """
 
 
+# A thread that takes no signal, and one that takes none while it starts programs.
+DEAF = r"""
+import os, signal, subprocess, threading, time
+go = lambda: os.path.exists(os.environ["VICTIM_GO"])
+def deaf():
+    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, signal.NSIG))
+    while not go(): time.sleep(0.01)
+thread = threading.Thread(target=deaf); thread.start()
+open(os.environ["VICTIM_READY"], "w").close()
+while not go(): time.sleep(0.05)
+thread.join()
+print("done")
+"""
+
+# Starts programs all the time, each of which tells whether one before it was lost.
+CHAIN = """
+i=0 sum=
+: >"$VICTIM_READY"
+until [ -e "$VICTIM_GO" ]; do
+    sum=$(echo "$sum $i" | cksum)
+    echo "$i $sum"
+    i=$((i + 1))
+done
+"""
+
 # A child that has ended, and is asked for its status late.
 LATE = r"""
 import os, time
@@ -267,6 +292,68 @@ print(sorted(got))
             time.sleep(0.2)
         j.finish("[10, 15]\n")
         demand(log(j), "SIGUSR2 is kept from the job", "the log")
+
+
+def what_blocks_all_signals_is_saved():
+    with job(python("deaf", DEAF)) as j:
+        start(j)
+        j.checkpoint(timeout=60)
+        stop(j)
+        restarted(j, "done\n")
+
+
+def cksum(data):
+    """As cksum(1): CRC-32 with the length behind the data."""
+    crc, n = 0, len(data)
+    while n:
+        data, n = data + bytes([n & 255]), n >> 8
+    for byte in data:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc & 1 << 31 else 0)) & 0xFFFFFFFF
+    return ~crc & 0xFFFFFFFF
+
+
+def check_chain(output):
+    lines, total = output.splitlines(), ""
+    for i, line in enumerate(lines):
+        text = f"{total} {i}\n".encode()
+        total = f"{cksum(text)} {len(text)}"
+        if line != f"{i} {total}":
+            raise Failed(f"line {i} is {line!r}, expected {i} {total}")
+    return len(lines)
+
+
+def one_that_starts_programs_all_the_time_is_stopped(shell):
+    """Each stop: the first that is asked for, or what the engine makes of it."""
+    with job(Program("chain", [shell, "-c", CHAIN])) as j:
+        start(j)
+        for _ in range(6):
+            before = j.epoch_number()
+            stop(j)
+            seen = check_chain(read(j.out))
+            j.restart()
+            j.wait_epoch_after(before)
+            wait_until(20, "progress", lambda n=seen: len(read(j.out).splitlines()) > n + 5)
+        j.go()
+        j.wait()
+        check_chain(read(j.out))
+        if j.process.returncode:
+            raise Failed(f"status {j.process.returncode}")
+
+
+def one_that_ends_before_it_is_ready_is_gone():
+    """Its child is never waited for, so that DMTCP is not asked."""
+    with job(python("late", LATE)) as j:
+        start(j)
+        request = begin_checkpoint(j)
+        time.sleep(0.5)
+        j.go()
+        j.finish("status 7\n")
+        _, err = request.communicate(timeout=30)
+        if request.returncode == 0:
+            raise Failed("there is a checkpoint of a job that had ended")
+        demand(err, "the job (has )?ended|coordinator has ended", "the answer")
 
 
 def a_suspended_job_is_saved():
@@ -603,6 +690,7 @@ def a_wrong_prefix_is_named():
 TESTS = [
     saves_and_restarts, goes_on_from_a_checkpoint_after_a_power_cut, saves_what_was_restarted,
     compresses_with_gzip, tmpdir_travels, another_dmtcp_does_not_confuse, signals_reach_the_job,
+    what_blocks_all_signals_is_saved, one_that_ends_before_it_is_ready_is_gone,
     a_suspended_job_is_saved, a_job_keeps_its_status, a_static_program_is_refused,
     a_static_child_is_refused, a_stopped_process_is_refused, a_status_nobody_asked_for_is_refused,
     one_that_is_stopped_while_it_writes_is_given_up,
@@ -629,6 +717,9 @@ def main():
               for who in ("front", "supervisor")]
     tests += [(f"{who} killed: the job is lost and goes on", lambda i=i: lost(i))
               for i, who in enumerate(("door", "coordinator"))]
+    tests += [(f"{shell} that starts programs all the time is stopped",
+               lambda s=shell: one_that_starts_programs_all_the_time_is_stopped(s))
+              for shell in ("/bin/bash", "/bin/dash")]
     tests += [(f"carries {name}", lambda n=name: carries(n)) for name in CARRIED]
     return sysrun.run_tests(tests)
 
