@@ -43,10 +43,13 @@ static int look_for_place(struct dl_phdr_info *info, size_t size, void *arg)
 }
 
 /* It is read only after ld.so's own start. */
-static void set_place(uint64_t size)
+static void set_place(pid_t pid, uint64_t size)
 {
-    int mem = open("/proc/self/mem", O_WRONLY | O_CLOEXEC);
+    char path[40];
+    int mem;
 
+    snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+    mem = open(path, O_WRONLY | O_CLOEXEC);
     if (pwrite(mem, &size, sizeof(size), (off_t)(uintptr_t)place_size) != sizeof(size))
         _exit(9);
     close(mem);
@@ -67,8 +70,9 @@ __attribute__((target("avx"), noinline)) static int call_far(void)
     return sum[0] == 2 && sum[7] == 16 ? OK : WRONG;
 }
 
-/* Stopped, with its place as it would be; goes on to call the function. */
-static pid_t lesser(void)
+/* Stopped, so that it calls nothing with a place of a wrong size until it is told to;
+ * goes on to call the function. */
+static pid_t stopped(uint64_t size)
 {
     pid_t pid = fork();
     int status;
@@ -76,12 +80,12 @@ static pid_t lesser(void)
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         signal(SIGSEGV, SIG_DFL);
-        set_place(LESSER);
         kill(getpid(), SIGSTOP);
         _exit(call_far());
     }
     CHECK_INT(waitpid(pid, &status, WUNTRACED), pid);
     CHECK(WIFSTOPPED(status));
+    set_place(pid, size);
     return pid;
 }
 
@@ -110,12 +114,12 @@ static uint64_t place_of(pid_t pid)
 
 static void without_room_a_first_call_does_harm(void)
 {
-    CHECK(end_of(lesser()) != W_EXITCODE(OK, 0));
+    CHECK(end_of(stopped(LESSER)) != W_EXITCODE(OK, 0));
 }
 
 static void with_room_it_does_none(void)
 {
-    pid_t pid = lesser();
+    pid_t pid = stopped(LESSER);
 
     CHECK_INT(place_of(pid), LESSER);
     CHECK_INT(binding_make_room(pid, &e), 0);
@@ -125,16 +129,8 @@ static void with_room_it_does_none(void)
 
 static void a_larger_place_stays(void)
 {
-    uint64_t before = *place_size;
-    pid_t pid;
+    pid_t pid = stopped(8192);
 
-    set_place(8192);
-    pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        pause();
-    }
-    set_place(before);
     CHECK_INT(binding_make_room(pid, &e), 0);
     CHECK_INT(place_of(pid), 8192);
     kill(pid, SIGKILL);
@@ -146,16 +142,8 @@ static void what_is_no_size_is_left_alone(void)
     static const uint64_t wrong[] = {0, 64, 641, 1 << 20, UINT64_MAX};
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        uint64_t before = *place_size;
-        pid_t pid;
+        pid_t pid = stopped(wrong[i]);
 
-        set_place(wrong[i]);
-        pid = fork();
-        if (pid == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            pause();
-        }
-        set_place(before);
         CHECK_INT(binding_make_room(pid, &e), 0);
         CHECK(place_of(pid) == wrong[i]);
         kill(pid, SIGKILL);
