@@ -15,7 +15,8 @@
 /* The last three are how a front exits when no job ended. */
 enum { PATIENCE_MS = 60000, NOT_STARTED = 200, SUPERSEDED = 201, LOST = 202 };
 
-/* Counts in "state", a line a number, up to the number in "last"; then exits with 5. */
+/* Counts in "state", a line a number, up to the number in "last" as soon as there is
+ * one; then exits with 5. */
 extern const char counter[];
 
 extern struct job_config config;
@@ -46,9 +47,19 @@ pid_t front(const char *script);
 int end_of(pid_t pid);
 int run(const char *script);
 
+/* Starts a front that runs the counter, which has begun to count. */
+pid_t counting(void);
+
+/* Lets the counter count a little more, and end. */
+void enough(void);
+
+/* The wait status of a front whose counter has had enough. */
+int counted(pid_t pid);
+
 bool ask(bool stop, struct job_checkpoint *result);
 
-/* Every number once, in order: nothing was lost, nothing was done twice. */
-bool count_is_whole(int last);
+/* Every number once, in order, to the last: nothing was lost, nothing was done twice.
+ */
+bool count_is_whole(void);
 
 #endif

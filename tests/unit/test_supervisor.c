@@ -75,15 +75,14 @@ static void a_checkpoint_on_request_leaves_the_job_running(void)
     pid_t pid;
 
     fresh();
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     CHECK(ask(false, &c));
     CHECK_INT(c.generation, 1);
     CHECK_INT(c.stats.bytes, 4096);
     CHECK(ask(false, &c));
     CHECK_INT(c.generation, 2);
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
-    CHECK(count_is_whole(40));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
+    CHECK(count_is_whole());
     CHECK_HAS(events(), "\"event\":\"checkpoint\"");
 }
 
@@ -93,12 +92,11 @@ static void a_stopped_job_continues_where_it_was(void)
     pid_t pid;
 
     fresh();
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     CHECK(ask(true, &c));
     CHECK_INT(end_of(pid), W_EXITCODE(JOB_EXIT_STOPPED, 0));
-    CHECK_INT(run(counter), W_EXITCODE(5, 0));
-    CHECK(count_is_whole(40));
+    CHECK_INT(counted(front(counter)), W_EXITCODE(5, 0));
+    CHECK(count_is_whole());
     CHECK_HAS(events(), "restarted from generation 1");
 }
 
@@ -108,13 +106,12 @@ static void a_damaged_generation_gives_way_to_the_one_before(void)
     pid_t pid;
 
     fresh();
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     CHECK(ask(false, &c));
     CHECK(ask(true, &c));
     end_of(pid);
     file_engine_faults.restart_corrupt = true;
-    CHECK_INT(run(counter), W_EXITCODE(5, 0));
+    CHECK_INT(counted(front(counter)), W_EXITCODE(5, 0));
     CHECK_HAS(events(), "generation-rejected");
     CHECK_HAS(events(), "restarted from generation 1");
 }
@@ -125,8 +122,7 @@ static void what_cannot_be_restarted_here_is_not_launched_afresh(void)
     pid_t pid;
 
     fresh();
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     CHECK(ask(true, &c));
     end_of(pid);
     file_engine_faults.restart_hopeless = true;
@@ -134,8 +130,8 @@ static void what_cannot_be_restarted_here_is_not_launched_afresh(void)
     CHECK_HAS(get("why"), "user namespaces are forbidden");
     CHECK_HAS(events(), "restart-failed");
     file_engine_faults.restart_hopeless = false;
-    CHECK_INT(run(counter), W_EXITCODE(5, 0));
-    CHECK(count_is_whole(40));
+    CHECK_INT(counted(front(counter)), W_EXITCODE(5, 0));
+    CHECK(count_is_whole());
 }
 
 static void nothing_to_restart_from_is_said(void)
@@ -153,13 +149,12 @@ static void a_refused_job_runs_on(void)
 
     fresh();
     file_engine_faults.refuse = true;
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     CHECK(!ask(true, &c));
     CHECK_INT(e.kind, ERR_REFUSED);
     CHECK_HAS(e.text, "/dev/nvidia0");
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
-    CHECK(count_is_whole(40));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
+    CHECK(count_is_whole());
     CHECK_HAS(events(), "checkpoint-refused");
 }
 
@@ -170,13 +165,12 @@ static void a_stop_that_fails_lets_the_job_run_on(void)
 
     fresh();
     file_engine_faults.finish_fails = true;
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     CHECK(!ask(true, &c));
     CHECK_INT(e.kind, ERR_SYS);
     CHECK_INT(e.sys, ENOSPC);
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
-    CHECK(count_is_whole(40));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
+    CHECK(count_is_whole());
 }
 
 static void requests_that_come_meanwhile_follow(void)
@@ -186,9 +180,7 @@ static void requests_that_come_meanwhile_follow(void)
 
     fresh();
     file_engine_faults.write_ms = 300;
-    put("last", "1000");
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     fflush(stdout);
     asker = fork();
     if (asker == 0)
@@ -208,8 +200,7 @@ static void signals_wait_while_the_job_stands_at_its_image(void)
     fresh();
     file_engine_faults.write_ms = 300;
     file_engine_faults.finish_fails = true;
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     fflush(stdout);
     asker = fork();
     if (asker == 0)
@@ -220,7 +211,7 @@ static void signals_wait_while_the_job_stands_at_its_image(void)
     CHECK_STR(get("signals"), "");
     CHECK_INT(end_of(asker), W_EXITCODE(1, 0));
     CHECK(wait_for("signals", "usr1"));
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
 }
 
 /* Neither is it done, nor does anything of it live on. */
@@ -250,12 +241,11 @@ static void the_interval_makes_checkpoints(void)
     pid_t pid;
 
     fresh();
-    put("last", "250");
     config.interval_s = 1;
     pid = front(counter);
     CHECK(wait_for("job/log.jsonl", "generation 2:"));
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
-    CHECK(count_is_whole(250));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
+    CHECK(count_is_whole());
 }
 
 /* The next try of the timer is far away. */
@@ -267,9 +257,7 @@ static void what_may_pass_is_tried_again_soon(void)
     fresh();
     file_engine_faults.momentary = 2;
     config.interval_s = 1000;
-    put("last", "1000");
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     CHECK(!ask(false, &c));
     CHECK_INT(e.kind, ERR_REFUSED);
     CHECK(e.momentary);
@@ -289,9 +277,7 @@ static void a_try_that_took_long_is_made_again_later(void)
     file_engine_faults.momentary = 1;
     file_engine_faults.momentary_ms = 300;
     config.interval_s = 1000;
-    put("last", "1000");
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     CHECK(!ask(false, &c));
     nap_ms(2000);
     CHECK_STR(get("asked"), ".");
@@ -308,12 +294,11 @@ static void what_stays_refused_waits_for_the_interval(void)
     fresh();
     file_engine_faults.refuse = true;
     config.interval_s = 1000;
-    put("last", "300");
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     CHECK(!ask(false, &c));
     CHECK(!e.momentary);
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
+    nap_ms(1500);
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
     CHECK_STR(get("asked"), ".");
 }
 
@@ -322,14 +307,12 @@ static void signals_reach_the_job(void)
     pid_t pid;
 
     fresh();
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     kill(pid, SIGUSR1);
     CHECK(wait_for("signals", "usr1"));
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
     fresh();
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     kill(pid, SIGTERM);
     CHECK_INT(end_of(pid) & 0x7f, SIGTERM);
 }
@@ -351,8 +334,7 @@ static void stopping_the_group_suspends_the_job(void)
     pid_t pid;
 
     fresh();
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     kill(-pid, SIGSTOP);
     CHECK(wait_for("job/log.jsonl", "suspended"));
     nap_ms(50);
@@ -360,8 +342,8 @@ static void stopping_the_group_suspends_the_job(void)
     nap_ms(200);
     CHECK_STR(get("state"), before);
     kill(-pid, SIGCONT);
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
-    CHECK(count_is_whole(40));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
+    CHECK(count_is_whole());
 }
 
 int main(void)

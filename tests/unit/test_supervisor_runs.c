@@ -22,14 +22,13 @@ static void a_suspended_job_can_be_stopped_at_a_checkpoint(void)
     pid_t pid;
 
     fresh();
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     kill(-pid, SIGSTOP);
     CHECK(wait_for("job/log.jsonl", "suspended"));
     CHECK(ask(true, &c));
     CHECK_INT(end_of(pid), W_EXITCODE(JOB_EXIT_STOPPED, 0));
-    CHECK_INT(run(counter), W_EXITCODE(5, 0));
-    CHECK(count_is_whole(40));
+    CHECK_INT(counted(front(counter)), W_EXITCODE(5, 0));
+    CHECK(count_is_whole());
 }
 
 static void the_death_of_the_front_ends_the_job(void)
@@ -72,14 +71,11 @@ static void a_later_run_takes_over(void)
     pid_t first, second;
 
     fresh();
-    put("last", "300");
-    first = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    first = counting();
     CHECK(ask(false, &c));
     second = front(counter);
     CHECK_INT(end_of(first), W_EXITCODE(SUPERSEDED, 0));
-    put("last", "40");
-    CHECK_INT(end_of(second), W_EXITCODE(5, 0));
+    CHECK_INT(counted(second), W_EXITCODE(5, 0));
     CHECK_HAS(events(), "superseded");
     CHECK_HAS(get("job/epoch"), "2");
 }
@@ -110,7 +106,6 @@ static void a_run_fenced_while_it_saves_kills_its_copy(void)
     fresh();
     file_engine_faults.write_ms = 500;
     config.interval_s = 1;
-    put("last", "1000");
     first = front(counter);
     CHECK(wait_for("job/log.jsonl", "generation 1:"));
     CHECK(store_epoch_take(store, "elsewhere", 1, "", &epoch, &e) == 0);
@@ -148,20 +143,21 @@ static void of_two_that_begin_at_once_one_goes_on(void)
 {
     struct job_checkpoint c;
     pid_t pids[2];
-    int first, second;
+    int status[2];
 
     for (int i = 0; i < 10; i++) {
         fresh();
-        pids[0] = front(counter);
-        CHECK(wait_for("state", "\n3\n"));
+        pids[0] = counting();
         CHECK(ask(true, &c));
         CHECK_INT(end_of(pids[0]), W_EXITCODE(JOB_EXIT_STOPPED, 0));
         pids[0] = front(counter);
         pids[1] = front(counter);
-        first = end_of(pids[0]);
-        second = end_of(pids[1]);
-        CHECK((first == W_EXITCODE(5, 0)) != (second == W_EXITCODE(5, 0)));
-        CHECK(count_is_whole(40));
+        CHECK(wait_for("job/epoch", "\"epoch\": 3"));
+        enough();
+        for (int k = 0; k < 2; k++)
+            status[k] = end_of(pids[k]);
+        CHECK((status[0] == W_EXITCODE(5, 0)) != (status[1] == W_EXITCODE(5, 0)));
+        CHECK(count_is_whole());
     }
 }
 
@@ -232,9 +228,9 @@ static void a_refusal_is_logged_once_for_the_timer(void)
     fresh();
     file_engine_faults.refuse = true;
     config.interval_s = 1;
-    put("last", "250");
     pid = front(counter);
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
+    CHECK(wait_for("asked", ".."));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
     for (at = events(); (at = strstr(at, "checkpoint-refused")); at++)
         count++;
     CHECK_INT(count, 1);
@@ -245,13 +241,12 @@ static void an_exclusive_run_lets_the_other_be(void)
     pid_t first;
 
     fresh();
-    first = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    first = counting();
     config.exclusive = true;
     CHECK_INT(run(counter), W_EXITCODE(NOT_STARTED, 0));
     CHECK_HAS(get("why"), "is running already");
-    CHECK_INT(end_of(first), W_EXITCODE(5, 0));
-    CHECK(count_is_whole(40));
+    CHECK_INT(counted(first), W_EXITCODE(5, 0));
+    CHECK(count_is_whole());
 }
 
 /* Connects to the control socket, says `text`, and returns the descriptor. */
@@ -281,9 +276,7 @@ static void nonsense_on_the_socket_harms_nobody(void)
     pid_t pid;
 
     fresh();
-    put("last", "100");
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     memset(noise, 'x', sizeof(noise));
     for (int i = 0; i < 20; i++)
         fds[i] = say("{\"op\":", 6);
@@ -297,7 +290,7 @@ static void nonsense_on_the_socket_harms_nobody(void)
     for (int i = 0; i < 60; i++)
         close(fds[i]);
     CHECK(ask(false, &c));
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
 }
 
 static void a_client_that_goes_away_harms_nobody(void)
@@ -306,11 +299,10 @@ static void a_client_that_goes_away_harms_nobody(void)
 
     fresh();
     file_engine_faults.write_ms = 100;
-    pid = front(counter);
-    CHECK(wait_for("state", "\n3\n"));
+    pid = counting();
     close(say("{\"op\":\"checkpoint\"}\n", 20));
     CHECK(wait_for("job/log.jsonl", "generation 1:"));
-    CHECK_INT(end_of(pid), W_EXITCODE(5, 0));
+    CHECK_INT(counted(pid), W_EXITCODE(5, 0));
 }
 
 static void descriptors_of_the_caller_belong_to_the_job_alone(void)
