@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Damaged generations: the one before is used and the log says so, or a clear "no".
 
-One job is saved twice and stopped. Each test damages a copy of its directory and restarts
+A job is saved twice and stopped. Each test damages a copy of its directory and restarts
 that: the victim must come back whole or not at all.
 """
 import ctypes
@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import threading
 
 import sysrun
 
@@ -22,11 +23,10 @@ FUZZ_ROUNDS = 40
 FILES = ("manifest.json", "manifest.json.sum", "image", "image.sum", "memory", "memory.sum")
 
 
-class Seed:
-    """The job that all tests restart; made once."""
+class Seed(threading.local):
+    """The job that the tests restart; made once for each thread that runs them."""
 
-    def __init__(self):
-        self.job = None
+    job = None
 
     def make(self):
         self.job = sysrun.Job(sysrun.base(), sysrun.victims()["mem_private"], "damage")
@@ -378,5 +378,4 @@ def all_names_are_known():
         raise sysrun.Failed(f"files that nobody damages: {unknown}")
 
 
-# One at a time: all of them are the same job.
-sysrun.run_tests(list(tests()), parallel=1)
+sysrun.run_tests(list(tests()))

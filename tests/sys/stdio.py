@@ -17,6 +17,10 @@ VICTIM = "work_awk"
 class Stdio(sysrun.Job):
     """A job whose standard files a test chooses: open_files gives stdin, stdout, stderr."""
 
+    def __init__(self, open_files, victim):
+        super().__init__(sysrun.base(), victim, "stdio")
+        self.open_files = open_files
+
     def start(self, argv, env=None):
         stdin, stdout, stderr = self.open_files(self)
         self.process = subprocess.Popen(
@@ -32,9 +36,7 @@ def three_runs(open_files, live, command=None):
     victim = sysrun.victims()[VICTIM]
     if command:
         victim.argv = ["/bin/sh", "-c", command.replace("VICTIM", victim.path)]
-    Stdio.open_files = staticmethod(open_files)
-    job = Stdio(sysrun.base(), victim, "stdio")
-    with job:
+    with Stdio(open_files, victim) as job:
         job.run()
         job.wait_ready()
         for _ in range(2):
@@ -143,8 +145,7 @@ def input_from_a_pipe():
         ends.append(write_end)
         return open(read_end, "rb"), open(job.out, "ab"), open(job.err, "ab")
 
-    Stdio.open_files = staticmethod(files)
-    with Stdio(sysrun.base(), victim, "stdio") as job:
+    with Stdio(files, victim) as job:
         job.run()
         os.write(ends[0], b"one\n")
         sysrun.wait_until(10, "the first line",
@@ -229,7 +230,6 @@ def on_a_terminal():
             raise sysrun.Failed(f"status {status}: {second.seen}")
 
 
-# One at a time: the class has one way of opening files.
 sysrun.run_tests([
     ("appended output", appended),
     ("output at an offset", written_at_an_offset),
@@ -239,4 +239,4 @@ sysrun.run_tests([
     ("a script that redirects itself", reopened_inside),
     ("input from a pipe", input_from_a_pipe),
     ("on a terminal", on_a_terminal),
-], parallel=1)
+])

@@ -3,7 +3,7 @@
 
 Shared by the scripts of this directory. A Job is one victim in a directory of its own: its
 standard files, its job directory, the processes it may leave behind. A test is a function
-that raises Failed or Skipped; run_tests() runs tests two at a time and prints TAP.
+that raises Failed or Skipped; run_tests() runs several at a time and prints TAP.
 """
 import concurrent.futures
 import glob
@@ -68,6 +68,9 @@ def victims():
             found.append(Victim(os.path.basename(path)[: -len(ext) - 1], path))
     return {v.name: v for v in found}
 
+
+# Tests mostly wait: for a victim that works a while, for a file to be on its disk.
+PARALLEL = min(3 * os.cpu_count(), 8)
 
 # Seconds are generous for an idle machine; a busy one has this many times as long.
 PATIENCE = 6
@@ -374,7 +377,7 @@ def require(prerequisite):
     return prerequisite in os.environ.get("REQUIRE", "").split()
 
 
-def run_tests(tests, parallel=2):
+def run_tests(tests):
     """tests: (name, function) pairs. Prints TAP; the process's status is the result."""
     if not os.access(QCKPT, os.X_OK):
         if require("qckpt"):
@@ -387,7 +390,7 @@ def run_tests(tests, parallel=2):
         tests = [t for t in tests if any(re.search(o, t[0]) for o in only)]
     print(f"1..{len(tests)}", flush=True)
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
         futures = [(name, pool.submit(timed, function)) for name, function in tests]
         for number, (name, future) in enumerate(futures, 1):
             failed += not report(number, name, future)
