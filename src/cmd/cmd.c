@@ -20,7 +20,8 @@ struct store *cmd_open_job(const char *directory, struct err *e)
         err_set(
             e, ERR_NOTHING,
             "there is no directory %s; name the job's by -d: that of `qckpt run`, or "
-            "CKPT_DIR/USER/JOB.TASK of a job of Grid Engine",
+            "CKPT_DIR/USER/JOB.TASK of a job of Grid Engine, which is removed when the "
+            "job has ended",
             directory);
     return store;
 }
