@@ -89,6 +89,19 @@ int hook_cpu_contract(const struct ge_job *job, struct settings *settings,
     return launch_contract(settings, here, contract, e);
 }
 
+int hook_cpu_add(struct cpu_contract *contract, const char *needs, struct err *e)
+{
+    auto_free char *copy = strdup(needs);
+    char *rest = copy, *flag;
+
+    if (!copy)
+        return err_sys(e, "what the job's hosts need of a CPU");
+    while ((flag = strsep(&rest, " ")))
+        if (*flag && cpu_flags_add(&contract->needs, flag, e) < 0)
+            return -1;
+    return 0;
+}
+
 /* ---- what is asked for ---- */
 
 struct wanted {
@@ -174,6 +187,20 @@ static enum hook_cpu_outcome write_plan(const struct ge_raise *plan,
     return r->changes ? HOOK_CPU_ASKED : HOOK_CPU_ASKED_BEFORE;
 }
 
+/* Requests are for every host of a job. */
+static void say_too_few(struct text *t, const struct ge_offers *o, unsigned hosts,
+                        const char *required)
+{
+    if (o->enough == 0)
+        say(t, "none of the %u queue instances of the cluster has what it needs (%s)",
+            o->queues, required);
+    else
+        say(t,
+            "the job runs on %u hosts, and only %u of the cluster %s what it needs "
+            "(%s)",
+            hosts, o->hosts, o->hosts == 1 ? "has" : "have", required);
+}
+
 /* The values of a cluster whose qstat shows no queue at all are not known: a site's
  * defaults (sge_qstat(5)) can hide them. */
 static enum hook_cpu_outcome ask(const struct ge_job *job, const char *host,
@@ -197,9 +224,8 @@ static enum hook_cpu_outcome ask(const struct ge_job *job, const char *host,
     if (ge_raise_offers(plan, job->user, host, TIMEOUT_MS, &offers, &no_offers) == 0 &&
         offers.queues == 0)
         err_set(&no_offers, ERR_NOTHING, "qstat -F shows no queue");
-    if (no_offers.kind == ERR_NONE && offers.enough == 0 && !even_nowhere) {
-        say(t, "none of the %u queue instances of the cluster has what it needs (%s)",
-            offers.queues, ge_raise_required(plan));
+    if (no_offers.kind == ERR_NONE && offers.hosts < job->hosts && !even_nowhere) {
+        say_too_few(t, &offers, job->hosts, ge_raise_required(plan));
         say_what_is_left_out(t, ge_raise_report(plan));
         return HOOK_CPU_NOWHERE;
     }

@@ -36,13 +36,17 @@ enum { HOOK_CPU_TEXT_SIZE = 2560 };
 
 /*
  * Adds what stands for the contract to the job's hard requests, where this host may.
- * `host` is this one as Grid Engine calls it, or NULL. What no host has is asked for
- * only with `even_nowhere`: the job then waits until one has. `text` is a sentence for
- * the job's log in any case.
+ * `host` is this one as Grid Engine calls it, or NULL. What no host has, or fewer than
+ * the job runs on (job->hosts), is asked for only with `even_nowhere`: the job then
+ * waits until enough have. `text` is a sentence for the job's log in any case.
  */
 enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job, const char *host,
                                    const struct cpu_contract *contract,
                                    bool even_nowhere, char text[HOOK_CPU_TEXT_SIZE]);
+
+/* For a job that runs on several hosts: adds what all of them together need, as the
+ * supervisor says it (struct job_status). */
+int hook_cpu_add(struct cpu_contract *contract, const char *needs, struct err *e);
 
 /*
  * The same for a task of an array job, whose requests all tasks have in common: what

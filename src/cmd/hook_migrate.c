@@ -90,18 +90,21 @@ static enum choice read_choice(struct hook *h)
     return choice;
 }
 
-static enum hook_cpu_outcome ask(struct hook *h, bool even_nowhere,
-                                 char text[HOOK_CPU_TEXT_SIZE])
+static enum hook_cpu_outcome ask(struct hook *h, const struct job_status *run,
+                                 bool even_nowhere, char text[HOOK_CPU_TEXT_SIZE])
 {
     const char *host = h->host[0] ? h->host : NULL;
     struct cpu_contract contract;
     struct err e = {0};
 
-    if (hook_cpu_contract(&h->job, hook_settings(h), &contract, &e) < 0) {
+    if (hook_cpu_contract(&h->job, hook_settings(h), &contract, &e) < 0 ||
+        hook_cpu_add(&contract, run->cpu_needs, &e) < 0) {
         snprintf(text, HOOK_CPU_TEXT_SIZE,
                  "what the job needs of a CPU is not known: %s", e.text);
         return HOOK_CPU_UNKNOWN;
     }
+    if (run->hosts > h->job.hosts)
+        h->job.hosts = run->hosts;
     if (h->job.is_array)
         return hook_cpu_ask_common(&h->job, host, &contract, even_nowhere, text);
     return hook_cpu_ask(&h->job, host, &contract, even_nowhere, text);
@@ -109,24 +112,23 @@ static enum hook_cpu_outcome ask(struct hook *h, bool even_nowhere,
 
 /* A job whose starter waits for another host has nothing to do with this one: what this
  * CPU has must not become part of its requests. */
-static int check_runs_here(struct hook *h, struct err *e)
+static int check_runs_here(struct hook *h, struct job_status *run, struct err *e)
 {
-    struct job_status status;
-
-    if (job_request_status(h->store, STATUS_TIMEOUT_S, &status, e) == 0 ||
-        e->kind != ERR_GONE) {
-        err_clear(e);
+    if (job_request_status(h->store, STATUS_TIMEOUT_S, run, e) == 0)
         return 0;
-    }
-    return err_wrap(e, "nothing is to be migrated");
+    if (e->kind == ERR_GONE)
+        return err_wrap(e, "nothing is to be migrated");
+    *run = (struct job_status){0};
+    err_clear(e);
+    return 0;
 }
 
 /* ERR_REFUSED: the job stays. */
-static int raise_requests(struct hook *h, struct err *e)
+static int raise_requests(struct hook *h, const struct job_status *run, struct err *e)
 {
     enum choice choice = read_choice(h);
     char text[HOOK_CPU_TEXT_SIZE];
-    enum hook_cpu_outcome outcome = ask(h, choice == CHOICE_MIGRATE, text);
+    enum hook_cpu_outcome outcome = ask(h, run, choice == CHOICE_MIGRATE, text);
     bool asked = outcome == HOOK_CPU_ASKED || outcome == HOOK_CPU_ASKED_BEFORE;
 
     hook_log(h, asked ? LOG_INFO : LOG_WARNING, "cpu-requests", "%s", text);
@@ -147,6 +149,7 @@ static int run(int argc, char **argv, bool with_cpu, struct err *e)
 {
     auto_hook struct hook h;
     char how[HOOK_TEXT_SIZE] = "";
+    struct job_status status;
     int result = 0;
 
     if (hook_open(&h, argc, argv, e) < 0) {
@@ -156,7 +159,8 @@ static int run(int argc, char **argv, bool with_cpu, struct err *e)
     if (h.pe_task)
         return 0;
     if (with_cpu)
-        result = check_runs_here(&h, e) < 0 ? -1 : raise_requests(&h, e);
+        result =
+            check_runs_here(&h, &status, e) < 0 ? -1 : raise_requests(&h, &status, e);
     if (result == 0)
         result = migrate(&h, how, e);
     return hook_ended(&h, result, how, e);

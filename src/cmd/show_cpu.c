@@ -56,6 +56,15 @@ void show_cpu_print(const struct store_meta *meta, const struct cpu *here)
         printf("%s: CPU contract: %s", e.kind == ERR_WRONG_HOST ? "TOO NEW" : "DAMAGED",
                e.text);
     putchar('\n');
+    if (!meta->cpu_all[0])
+        return;
+    printf("%10s  all its hosts: ", "");
+    err_clear(&e);
+    if (cpu_contract_parse(meta->cpu_all, &contract, &e) == 0)
+        print_contract(&contract, NULL);
+    else
+        printf("DAMAGED: CPU contract: %s", e.text);
+    putchar('\n');
 }
 
 static json_t *names(const struct cpu_flags *set)
@@ -90,5 +99,7 @@ json_t *show_cpu_json(const struct store_meta *meta, const struct cpu *here)
             json_boolean(cpu_contract_holds(&contract, here, &missing)));
         json_object_set_new(out, "missing_here", names(&missing));
     }
+    if (out && cpu_contract_parse(meta->cpu_all, &contract, &e) == 0)
+        json_object_set_new(out, "needs_on_all_hosts", names(&contract.needs));
     return out;
 }

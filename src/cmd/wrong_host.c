@@ -20,7 +20,9 @@ static int read_contract(struct store *store, struct cpu_contract *contract,
         return -1;
     while (n-- > 0) {
         if (list[n].damage.kind == ERR_NONE)
-            return cpu_contract_parse(list[n].meta.cpu, contract, e);
+            return cpu_contract_parse(list[n].meta.cpu_all[0] ? list[n].meta.cpu_all
+                                                              : list[n].meta.cpu,
+                                      contract, e);
         if (list[n].damage.kind == ERR_WRONG_HOST) {
             *e = list[n].damage;
             return -1;

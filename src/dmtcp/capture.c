@@ -134,6 +134,17 @@ static struct capture *capture_new(struct session *s, const struct capture_how *
     return c;
 }
 
+static int note_hosts(struct capture *c, struct err *e)
+{
+    const struct links *l = &c->session->links;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (l->link[i].keep &&
+            record_add_host(&c->record, l->link[i].name, l->link[i].keep, e) < 0)
+            return -1;
+    return 0;
+}
+
 static int fill_record(struct capture *c, struct err *e)
 {
     const struct session *s = c->session;
@@ -141,6 +152,8 @@ static int fill_record(struct capture *c, struct err *e)
     c->record.gzip = c->how.gzip;
     c->record.major = s->in.major;
     c->record.minor = s->in.minor;
+    if (note_hosts(c, e) < 0)
+        return -1;
     return str_format(c->record.directory, sizeof(c->record.directory), e, "%s",
                       s->images);
 }

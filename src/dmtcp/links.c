@@ -71,6 +71,19 @@ static int read_line(struct link *link, uint64_t deadline_ms, char *out, size_t 
     }
 }
 
+/* What it says unasked. */
+static void take_line(struct link *link, const char *line)
+{
+    if (strncmp(line, "ended ", 6) == 0)
+        link->command_ended = true;
+    if (strncmp(line, "cpu ", 4) != 0 || link->cpu)
+        return;
+    link->cpu = strdup(line + 4);
+    for (char *at = link->cpu; at && *at; at++)
+        if (*at == '\t')
+            *at = '\n';
+}
+
 /* The rest of a line that begins with `word`; lines before it are obeyed or passed
  * over. NULL: it did not come. */
 static const char *await_word(struct link *link, const char *word, unsigned timeout_s,
@@ -82,7 +95,7 @@ static const char *await_word(struct link *link, const char *word, unsigned time
     while (read_line(link, deadline, line, size) > 0) {
         if (strncmp(line, word, length) == 0)
             return line + length + (line[length] == ' ');
-        link->command_ended = link->command_ended || strncmp(line, "ended ", 6) == 0;
+        take_line(link, line);
         if (strncmp(line, "refused ", 8) == 0)
             return NULL;
     }
@@ -92,6 +105,12 @@ static const char *await_word(struct link *link, const char *word, unsigned time
 static int tell(struct link *link, char what)
 {
     return link->fd >= 0 && send(link->fd, &what, 1, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+static int broken(const struct link *link, struct err *e)
+{
+    return err_set(e, ERR_FAILED, "the connection to host %s of the job is broken",
+                   link->host);
 }
 
 /* ---- opening ---- */
@@ -114,22 +133,17 @@ static int add_quoted(struct words *command, const char *word, struct err *e)
 }
 
 /* What ssh gives to the user's shell there, which puts blanks between the words. */
-static int add_command(const struct links_how *how, char *const *command,
-                       struct words *argv, struct err *e)
+static int add_command(const struct links_how *how, struct words *argv, struct err *e)
 {
     if (words_add(argv, e, "exec") < 0 || add_quoted(argv, how->self, e) < 0 ||
-        add_quoted(argv, part_word, e) < 0 || add_quoted(argv, how->workdir, e) < 0 ||
-        add_quoted(argv, how->tmpdir, e) < 0)
+        add_quoted(argv, part_word, e) < 0 || add_quoted(argv, how->workdir, e) < 0)
         return -1;
-    for (; command && *command; command++)
-        if (add_quoted(argv, *command, e) < 0)
-            return -1;
-    return 0;
+    return add_quoted(argv, how->tmpdir, e);
 }
 
 /* A cut cable is noticed within the minute that the other end waits. */
-static int start_ssh(const struct links_how *how, struct link *link,
-                     char *const *command, int end, struct err *e)
+static int start_ssh(const struct links_how *how, struct link *link, int end,
+                     struct err *e)
 {
     char *const start[] = {"ssh",
                            "-T",
@@ -142,7 +156,7 @@ static int start_ssh(const struct links_how *how, struct link *link,
     auto_words struct words argv = {0};
     struct start_how ssh = {.path = "ssh", .stdio = {end, end, STDERR_FILENO}};
 
-    if (words_add_all(&argv, start, e) < 0 || add_command(how, command, &argv, e) < 0)
+    if (words_add_all(&argv, start, e) < 0 || add_command(how, &argv, e) < 0)
         return -1;
     ssh.argv = argv.word;
     ssh.envp = environ;
@@ -151,8 +165,7 @@ static int start_ssh(const struct links_how *how, struct link *link,
     return start_program(&ssh, &link->ssh, NULL, e);
 }
 
-static int link_open(const struct links_how *how, struct link *link,
-                     char *const *command, struct err *e)
+static int link_open(const struct links_how *how, struct link *link, struct err *e)
 {
     int ends[2];
     int rc;
@@ -160,22 +173,28 @@ static int link_open(const struct links_how *how, struct link *link,
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return err_sys(e, "connection to ssh");
     link->fd = ends[0];
-    rc = start_ssh(how, link, command, ends[1], e);
+    rc = start_ssh(how, link, ends[1], e);
     close(ends[1]);
     return rc;
 }
 
 static int link_ready(struct link *link, unsigned timeout_s, struct err *e)
 {
-    char line[512] = "";
+    char line[LINK_LINE_SIZE] = "";
     const char *name = await_word(link, "ready", timeout_s, line, sizeof(line));
 
+    if (name && !link->cpu)
+        return err_set(e, ERR_REFUSED,
+                       "host %s of the job has another version of qckpt, which does "
+                       "not say what its CPU offers",
+                       link->host);
     if (name) {
         snprintf(link->name, sizeof(link->name), "%s", name);
         return 0;
     }
     if (strncmp(line, "refused ", 8) == 0)
-        return err_set(e, ERR_REFUSED, "host %s of the job: %s", link->host, line + 8);
+        return err_set(e, ERR_REFUSED, "host %s of the job: %.400s", link->host,
+                       line + 8);
     return err_set(e, ERR_REFUSED,
                    "qckpt cannot be run on host %s of the job: 'ssh %s' must work "
                    "without a password, and find it under the same path%s%.200s",
@@ -215,7 +234,7 @@ static int open_all(const struct links_how *how, struct links *l, struct err *e)
     for (; l->n < n; l->n++)
         l->link[l->n] = (struct link){.host = how->hosts[l->n], .fd = -1};
     for (size_t i = 0; i < n; i++)
-        if (link_open(how, &l->link[i], how->commands ? how->commands[i] : NULL, e) < 0)
+        if (link_open(how, &l->link[i], e) < 0)
             return -1;
     for (size_t i = 0; i < n; i++)
         if (link_ready(&l->link[i], how->timeout_s, e) < 0)
@@ -237,17 +256,55 @@ int links_open(const struct links_how *how, struct links *out, struct err *e)
 
 /* ---- questions ---- */
 
+/* In letters that mean nothing else, for the heart may beat in between. */
+static size_t spell(const char *word, char *out)
+{
+    size_t n = 0;
+
+    for (const char *at = word;; at++) {
+        out[n++] = (char)('A' + ((unsigned char)*at >> 4));
+        out[n++] = (char)('A' + (*at & 15));
+        if (!*at)
+            return n;
+    }
+}
+
+static int tell_word(struct link *link, const char *word, struct err *e)
+{
+    auto_free char *text = malloc(2 * strlen(word) + 2);
+    size_t size, done = 0;
+
+    if (!text)
+        return err_sys(e, "command for host %s", link->host);
+    size = spell(word, text);
+    while (link->fd >= 0 && done < size) {
+        ssize_t n = send(link->fd, text + done, size - done, MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EINTR)
+            break;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return done == size ? 0 : broken(link, e);
+}
+
+int links_start(struct link *link, char *const *argv, struct err *e)
+{
+    for (; *argv; argv++)
+        if (tell_word(link, *argv, e) < 0)
+            return -1;
+    return tell(link, 's') < 0 ? broken(link, e) : 0;
+}
+
 const char *links_broken(struct links *l)
 {
-    char line[512];
+    char line[LINK_LINE_SIZE];
 
     for (size_t i = 0; i < l->n; i++) {
         struct link *link = &l->link[i];
         int rc;
 
         while ((rc = read_line(link, 0, line, sizeof(line))) > 0)
-            if (strncmp(line, "ended ", 6) == 0)
-                link->command_ended = true;
+            take_line(link, line);
         if (rc < 0)
             return link->host;
     }
@@ -265,7 +322,7 @@ const struct link *links_ended_command(const struct links *l)
 int links_count(struct link *link, unsigned timeout_s, struct links_count *out,
                 struct err *e)
 {
-    char line[512] = "";
+    char line[LINK_LINE_SIZE] = "";
     const char *text = NULL;
 
     if (tell(link, 'c') == 0)
@@ -275,15 +332,15 @@ int links_count(struct link *link, unsigned timeout_s, struct links_count *out,
                        &out->foreign, &out->image_bytes, out->foreign_name) >= 3)
         return 0;
     return err_set(e, ERR_REFUSED,
-                   "the job's processes on host %s cannot be counted: %s", link->host,
-                   line[0] ? line : "there is no answer");
+                   "the job's processes on host %s cannot be counted: %.400s",
+                   link->host, line[0] ? line : "there is no answer");
 }
 
 /* ---- ending ---- */
 
 void links_kill(struct links *l)
 {
-    char line[512];
+    char line[LINK_LINE_SIZE];
 
     for (size_t i = 0; i < l->n; i++)
         tell(&l->link[i], 'k');
@@ -315,8 +372,11 @@ void links_close(struct links *l)
     end_child(l->heart, true);
     for (size_t i = 0; i < l->n; i++)
         end_child(l->link[i].ssh, false);
-    for (size_t i = 0; i < l->n; i++)
+    for (size_t i = 0; i < l->n; i++) {
         scope_close(&l->link[i].fd);
+        free(l->link[i].cpu);
+        free(l->link[i].keep);
+    }
     free(l->link);
     *l = (struct links){0};
 }

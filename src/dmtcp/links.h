@@ -10,6 +10,9 @@
 #ifndef DMTCP_LINKS_H
 #define DMTCP_LINKS_H
 
+#include "base/gate.h"
+#include "cpu/cpu.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,14 +20,18 @@
 
 struct err;
 
+enum { LINK_LINE_SIZE = CPU_TEXT_SIZE + 16 };
+
 struct link {
     const char *host; /* as Grid Engine calls it; not owned */
     char name[256];   /* as it calls itself */
     pid_t ssh;        /* 0: it has ended */
     int fd;           /* -1: it has ended */
-    char line[512];   /* what it has begun to say */
+    char *cpu;        /* what it offers, as cpu_format has it; owned */
+    char *keep; /* what a generation has to say of it (base/gate.h), or NULL; owned */
+    char line[LINK_LINE_SIZE]; /* what it has begun to say */
     size_t used;
-    bool command_ended; /* see `command` below */
+    bool command_ended; /* see links_start */
 };
 
 struct links {
@@ -37,14 +44,14 @@ struct links_how {
     const char *const *hosts; /* ended by NULL; must live as long as the links */
     const char *self;         /* this program, under the same path on each host */
     const char *workdir, *tmpdir;
-    /* For each host, in that order: a program and its arguments to be executed there,
-     * or NULL for none. NULL: none on any. */
-    char *const *const *commands;
     unsigned timeout_s; /* until all are ready */
 };
 
 /* All, or none and ERR_REFUSED, which names the host and has what ssh said. */
 int links_open(const struct links_how *how, struct links *out, struct err *e);
+
+/* Lets one execute a program, ended by NULL. ERR_FAILED: the connection is broken. */
+int links_start(struct link *link, char *const *argv, struct err *e);
 
 /* Whether all still answer: the host of one that does not, or NULL. Does not wait. */
 const char *links_broken(struct links *l);

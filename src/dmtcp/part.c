@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/proc.h"
 #include "base/scope.h"
+#include "cpu/cpu.h"
 #include "dmtcp/processes.h"
 
 #include <errno.h>
@@ -28,8 +29,10 @@ enum { KILL_TRIES = 5000 /* of a millisecond */ };
 
 struct part {
     const char *workdir, *tmpdir;
-    char *const *command; /* NULL: none */
-    pid_t child;          /* the command, or 0 */
+    char *command;     /* what has been told of it, see part.h; owned */
+    size_t n_letters;  /* two of each byte */
+    size_t room_bytes; /* of `command` */
+    pid_t child;       /* it, or 0 */
     int tmpdir_fd;
 };
 
@@ -151,22 +154,67 @@ static void answer_count(const struct part *p)
 
 /* ---- its life ---- */
 
-/* The connection is not the job's: it must end when this program does. */
-static int start_command(struct part *p, struct err *e)
+static int take_letter(struct part *p, char letter)
 {
-    p->child = fork();
-    if (p->child < 0)
-        return err_sys(e, "fork");
-    if (p->child > 0)
-        return 0;
+    size_t at = p->n_letters / 2;
+    unsigned char bits = (unsigned char)(letter - 'A');
+
+    if (at == p->room_bytes) {
+        size_t more = at ? 2 * at : 4096;
+        char *grown = realloc(p->command, more);
+
+        if (!grown)
+            return -1;
+        p->command = grown;
+        p->room_bytes = more;
+    }
+    if (p->n_letters++ % 2 == 0)
+        p->command[at] = (char)(bits << 4);
+    else
+        p->command[at] = (char)(p->command[at] | bits);
+    return 0;
+}
+
+/* NULL: it is none. */
+static char **arguments(const struct part *p)
+{
+    size_t size = p->n_letters / 2, n = 0;
+    char **argv;
+
+    if (size == 0 || p->n_letters % 2 || p->command[size - 1])
+        return NULL;
+    for (size_t i = 0; i < size; i++)
+        n += !p->command[i];
+    argv = calloc(n + 1, sizeof(*argv));
+    n = 0;
+    for (char *at = p->command; argv && at < p->command + size; at += strlen(at) + 1)
+        argv[n++] = at;
+    return argv;
+}
+
+/* The connection is not the job's: it must end when this program does. */
+static _Noreturn void become(char *const *argv)
+{
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(STDIN_FILENO);
     if (open("/dev/null", O_RDONLY) != STDIN_FILENO ||
         dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         _exit(126);
-    execv(p->command[0], p->command);
-    fprintf(stderr, "%s: %s\n", p->command[0], strerror(errno));
+    execv(argv[0], argv);
+    fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
+}
+
+static void start_command(struct part *p)
+{
+    auto_free char **argv = p->child == 0 ? arguments(p) : NULL;
+    pid_t pid = argv ? fork() : -1;
+
+    if (pid == 0)
+        become(argv);
+    p->child = pid > 0 ? pid : p->child;
+    if (pid < 0)
+        printf("ended %d\n", W_EXITCODE(126, 0));
 }
 
 static void collect(struct part *p)
@@ -184,7 +232,7 @@ static void collect(struct part *p)
 /* False: the connection has ended. */
 static bool obey(struct part *p)
 {
-    char said[64];
+    char said[4096];
     ssize_t n = read(STDIN_FILENO, said, sizeof(said));
 
     if (n < 0)
@@ -195,6 +243,10 @@ static bool obey(struct part *p)
         } else if (said[i] == 'k') {
             kill_all(p);
             puts("gone");
+        } else if (said[i] == 's') {
+            start_command(p);
+        } else if (said[i] >= 'A' && said[i] <= 'P' && take_letter(p, said[i]) < 0) {
+            return false;
         }
     return n > 0;
 }
@@ -244,6 +296,20 @@ static int prepare(struct part *p, struct err *e)
     return make_tmpdir(p, e);
 }
 
+static int say_cpu(struct err *e)
+{
+    char text[CPU_TEXT_SIZE];
+    struct cpu here;
+
+    if (cpu_read(&here, e) < 0 || cpu_format(&here, text, sizeof(text), e) < 0)
+        return err_wrap(e, "what its CPU offers");
+    for (char *at = text; *at; at++)
+        if (*at == '\n')
+            *at = '\t';
+    printf("cpu %s\n", text);
+    return 0;
+}
+
 static int run(struct part *p)
 {
     char host[256];
@@ -254,7 +320,7 @@ static int run(struct part *p)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     gethostname(host, sizeof(host));
     host[sizeof(host) - 1] = '\0';
-    if (prepare(p, &e) < 0 || (p->command && start_command(p, &e) < 0)) {
+    if (say_cpu(&e) < 0 || prepare(p, &e) < 0) {
         printf("refused %s\n", e.text);
         return 1;
     }
@@ -270,8 +336,9 @@ void part_as_told(int argc, char **argv)
 {
     if (argc < 4 || strcmp(argv[1], part_word) != 0)
         return;
-    exit(run(&(struct part){.workdir = argv[2],
-                            .tmpdir = argv[3],
-                            .command = argc > 4 ? argv + 4 : NULL,
-                            .tmpdir_fd = -1}));
+    if (argc > 4) {
+        puts("refused it has another version of qckpt than the job's first host");
+        exit(1);
+    }
+    exit(run(&(struct part){.workdir = argv[2], .tmpdir = argv[3], .tmpdir_fd = -1}));
 }

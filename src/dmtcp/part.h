@@ -4,23 +4,27 @@
  * the supervisor cannot. The supervisor starts it by ssh (dmtcp/links.h) and talks to
  * it through that connection.
  *
- *     QCKPT --dmtcp-part WORKDIR TMPDIR [PROGRAM ARGUMENT...]
+ *     QCKPT --dmtcp-part WORKDIR TMPDIR
  *
  * It makes TMPDIR, of which DMTCP has files open in each process: so the job's
- * processes are known, whoever started them, and those below them. With a PROGRAM
- * (dmtcp_restart), it executes that. When the connection ends, or nothing has come for
- * a minute, it kills all of the job there and ends: nothing of a job outlives its
- * supervisor.
+ * processes are known, whoever started them, and those below them. One
+ * program (dmtcp_restart) it executes when it is told to. When the connection ends, or
+ * nothing has come for a minute, it kills all of the job there and ends: nothing of a
+ * job outlives its supervisor.
  *
  * It says lines:
- *     ready HOST                     at first; HOST as gethostname(2) has it
+ *     cpu TEXT                       at first: what this host's CPU offers, as
+ *                                    cpu_format has it, with tabs for its newlines
+ *     ready HOST                     then; HOST as gethostname(2) has it
  *     refused TEXT                   instead, and ends
  *     count UNDER FOREIGN BYTES NAME for each 'c' it reads: processes under DMTCP, and
  *                                    not, the size of their images at most, and the
  *                                    name of one that is not
  *     gone                           for each 'k': it has killed them all
- *     ended STATUS                   PROGRAM has, wait(2)
- * Any other byte it reads only tells that the other side lives.
+ *     ended STATUS                   the program has, wait(2)
+ * It is told of that by a letter from 'A' to 'P' for each four bits of its arguments,
+ * the higher first, each with its NUL; and 's' starts it. Any other byte it reads only
+ * tells that the other side lives.
  */
 #ifndef DMTCP_PART_H
 #define DMTCP_PART_H

@@ -2,6 +2,7 @@
 #include "dmtcp/record.h"
 
 #include "base/err.h"
+#include "base/gate.h"
 #include "base/io.h"
 #include "base/scope.h"
 #include "base/str.h"
@@ -12,6 +13,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -28,7 +30,40 @@ static void release_json(json_t **j)
 
 void record_free(struct record *r)
 {
+    for (size_t i = 0; i < r->n_hosts; i++)
+        free(r->hosts[i].keep);
+    free(r->hosts);
+    r->hosts = NULL;
+    r->n_hosts = 0;
     images_free(&r->images);
+}
+
+/* ---- hosts ---- */
+
+int record_add_host(struct record *r, const char *name, const char *keep, struct err *e)
+{
+    struct record_host *more = realloc(r->hosts, (r->n_hosts + 1) * sizeof(*more));
+    struct record_host *host;
+
+    if (!more)
+        return err_sys(e, "hosts of the job");
+    r->hosts = more;
+    host = &more[r->n_hosts];
+    if (str_format(host->name, sizeof(host->name), e, "%s", name) < 0)
+        return -1;
+    host->keep = strdup(keep);
+    if (!host->keep)
+        return err_sys(e, "hosts of the job");
+    r->n_hosts++;
+    return 0;
+}
+
+const char *record_kept(const struct record *r, const char *host)
+{
+    for (size_t i = 0; i < r->n_hosts; i++)
+        if (strcmp(r->hosts[i].name, host) == 0)
+            return r->hosts[i].keep;
+    return "";
 }
 
 /* ---- standard descriptors ---- */
@@ -132,6 +167,20 @@ static json_t *carried_json(const struct record_carried *c)
                      (int)c->mode, "mtime_ns", (json_int_t)c->mtime_ns);
 }
 
+static json_t *hosts_json(const struct record *r)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < r->n_hosts; i++)
+        if (json_array_append_new(list,
+                                  json_pack("{s:s, s:s}", "name", r->hosts[i].name,
+                                            "cpu", r->hosts[i].keep)) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
 static json_t *make(const struct record *r, struct err *e)
 {
     json_t *images = images_json(&r->images, e);
@@ -139,14 +188,17 @@ static json_t *make(const struct record *r, struct err *e)
 
     if (!images)
         return NULL;
-    root = json_pack("{s:i, s:i, s:i, s:b, s:s, s:s, s:o, s:s, s:o, s:o, s:o}",
+    root = json_pack("{s:i, s:i, s:i, s:b, s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o}",
                      "format", RECORD_FORMAT, "dmtcp_major", (int)r->major,
                      "dmtcp_minor", (int)r->minor, "gzip", r->gzip, "root", r->root,
                      "directory", r->directory, "tmpdir", path_or_empty(r->tmpdir),
                      "tmpdir_file", r->tmpdir_file, "stdio", stdio_json(r->stdio),
-                     "job_script", carried_json(&r->job_script), "images", images);
+                     "job_script", carried_json(&r->job_script), "hosts", hosts_json(r),
+                     "images", images);
     if (!root)
-        err_set(e, ERR_FAILED, "%s: the path of the job's directory is not UTF-8",
+        err_set(e, ERR_FAILED,
+                "%s: the path of the job's directory, or the name of a host, is not "
+                "UTF-8",
                 RECORD);
     return root;
 }
@@ -349,6 +401,25 @@ static int read_carried(const json_t *root, const char *key, struct record_carri
     return 0;
 }
 
+/* Earlier versions did not write it. */
+static int read_hosts(const json_t *root, struct record *r, struct err *e)
+{
+    const json_t *list = json_object_get(root, "hosts");
+    char keep[GATE_KEEP_SIZE], name[256];
+
+    if (list && (!json_is_array(list) || json_array_size(list) > IMAGES_MAX))
+        return wrong("hosts", e);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *o = json_array_get(list, i);
+
+        if (read_text(o, "name", name, sizeof(name), e) < 0 ||
+            read_text(o, "cpu", keep, sizeof(keep), e) < 0 ||
+            record_add_host(r, name, keep, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int take(const json_t *root, struct record *r, struct err *e)
 {
     unsigned format;
@@ -370,7 +441,8 @@ static int take(const json_t *root, struct record *r, struct err *e)
         read_text(root, "tmpdir", r->tmpdir, sizeof(r->tmpdir), e) < 0 ||
         read_text(root, "tmpdir_file", r->tmpdir_file, sizeof(r->tmpdir_file), e) < 0 ||
         read_stdio(root, r->stdio, e) < 0 ||
-        read_carried(root, "job_script", &r->job_script, e) < 0)
+        read_carried(root, "job_script", &r->job_script, e) < 0 ||
+        read_hosts(root, r, e) < 0)
         return -1;
     if (r->tmpdir_file[0] && !str_is_name(r->tmpdir_file))
         return wrong("tmpdir_file", e);

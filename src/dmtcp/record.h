@@ -30,6 +30,12 @@ struct record_carried {
     int64_t mtime_ns;
 };
 
+/* What base/gate.h has to be kept with a host: its CPU contract. */
+struct record_host {
+    char name[256]; /* as struct image.host */
+    char *keep;     /* owned */
+};
+
 struct record {
     unsigned major, minor;    /* of the DMTCP that wrote it */
     bool gzip;                /* images are compressed */
@@ -39,6 +45,8 @@ struct record {
     char tmpdir_file[32];     /* an archive of its contents in the generation, or "" */
     struct record_stdio stdio[3];
     struct record_carried job_script;
+    struct record_host *hosts; /* the others of a job of several; owned */
+    size_t n_hosts;
     struct images images; /* size_bytes is not kept */
 };
 
@@ -47,6 +55,13 @@ void record_free(struct record *r);
 
 /* Notes what there is to note of three descriptors. Runs while the job stands still. */
 void record_note_stdio(const int fd[3], struct record_stdio out[3]);
+
+/* Copies both. */
+int record_add_host(struct record *r, const char *name, const char *keep,
+                    struct err *e);
+
+/* What was kept with a host, "" when nothing was. */
+const char *record_kept(const struct record *r, const char *host);
 
 /* Writes dmtcp.json and its sums. */
 int record_write(int dirfd, const struct record *r, struct err *e);

@@ -12,6 +12,7 @@
 #include "base/sum.h"
 #include "dmtcp/command.h"
 #include "dmtcp/processes.h"
+#include "dmtcp/places.h"
 #include "dmtcp/record.h"
 #include "dmtcp/session.h"
 #include "place/binding.h"
@@ -38,8 +39,7 @@ struct restart {
     struct record record;
     char images[PATH_MAX]; /* with the names that dmtcp_restart wants */
     bool made_workdir;     /* that of the run that saved, for put_saved */
-    size_t
-        *place; /* of each image: 0 is here, N is session->hosts.other[N - 1]; owned */
+    size_t *place;         /* of each image, see places_choose; owned */
 };
 
 /* ---- before anything is started ---- */
@@ -160,46 +160,6 @@ static void remove_saved(struct restart *r)
 
 /* ---- the hosts ---- */
 
-/* The number of the image's host among those of the images, of which the root's is the
- * first. */
-static size_t host_number(const struct images *set, size_t root, size_t image)
-{
-    size_t number = 0;
-
-    if (strcmp(set->image[image].host, set->image[root].host) == 0)
-        return 0;
-    for (size_t i = 0; i <= image; i++) {
-        bool is_new = strcmp(set->image[i].host, set->image[root].host) != 0;
-
-        for (size_t k = 0; k < i && is_new; k++)
-            is_new = strcmp(set->image[i].host, set->image[k].host) != 0;
-        number += is_new;
-        if (strcmp(set->image[i].host, set->image[image].host) == 0)
-            break;
-    }
-    return number;
-}
-
-/* What was together on a host stays together: what the root was with comes here, the
- * others to one of this run's other hosts each, as far as there are so many. */
-static int choose_places(struct restart *r, struct err *e)
-{
-    const struct images *set = &r->record.images;
-    size_t others = r->session->hosts.n, root = 0;
-
-    r->place = calloc(set->n, sizeof(*r->place));
-    if (!r->place)
-        return err_sys(e, "places of images");
-    while (root < set->n && strcmp(set->image[root].unique, r->record.root) != 0)
-        root++;
-    for (size_t i = 0; i < set->n; i++) {
-        size_t number = host_number(set, root, i);
-
-        r->place[i] = number == 0 || others == 0 ? 0 : 1 + (number - 1) % others;
-    }
-    return 0;
-}
-
 static bool is_used(const struct restart *r, size_t place)
 {
     for (size_t i = 0; i < r->record.images.n; i++)
@@ -243,7 +203,7 @@ static int place(void *arg, struct err *e)
     return local_place(&r->session->local, r->how->tmpdir, e);
 }
 
-/* The arguments of the dmtcp_restart of one place. Empty: it has no images. */
+/* The arguments of the dmtcp_restart of one place. */
 static int restart_arguments(const struct restart *r, size_t place, struct words *argv,
                              struct err *e)
 {
@@ -282,27 +242,27 @@ static int start_here(struct restart *r, struct err *e)
 
 static int start_elsewhere(struct restart *r, struct err *e)
 {
-    size_t n = r->session->hosts.n;
-    auto_free struct words *argv = calloc(n + 1, sizeof(*argv));
-    auto_free char *const **commands = calloc(n + 1, sizeof(*commands));
-    int rc = argv && commands ? 0 : err_sys(e, "commands for the job's hosts");
+    struct links *l = &r->session->links;
 
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (!is_used(r, i + 1))
-            continue;
-        rc = restart_arguments(r, i + 1, &argv[i], e);
-        commands[i] = argv[i].word;
+    for (size_t i = 0; i < l->n; i++) {
+        auto_words struct words argv = {0};
+
+        if (is_used(r, i + 1) && (restart_arguments(r, i + 1, &argv, e) < 0 ||
+                                  links_start(&l->link[i], argv.word, e) < 0))
+            return -1;
     }
-    if (rc == 0)
-        rc = session_link(r->session, commands, e);
-    for (size_t i = 0; argv && i < n; i++)
-        words_free(&argv[i]);
-    return rc;
+    return 0;
 }
 
-static int start(struct restart *r, struct err *e)
+/* Before anything of the job is looked at that takes its time, or changes anything. */
+static int use_hosts(struct restart *r, struct err *e)
 {
-    return choose_places(r, e) < 0 || start_elsewhere(r, e) < 0 ? -1 : start_here(r, e);
+    const struct gate *gate = r->how->hosts;
+
+    if (session_link(r->session, e) < 0 ||
+        places_choose(r->session, &r->record, gate, &r->place, e) < 0)
+        return -1;
+    return places_use(r->session, &r->record, r->place, gate, e);
 }
 
 static uint64_t now_ms(void)
@@ -496,11 +456,12 @@ static int commit(struct restart *r, struct err *e)
 
 static int run(struct restart *r, struct err *e)
 {
-    if (record_read(r->how->dirfd, &r->record, e) < 0 || verify(r, e) < 0 ||
-        check_version(r, e) < 0 ||
+    if (record_read(r->how->dirfd, &r->record, e) < 0 || check_version(r, e) < 0 ||
+        use_hosts(r, e) < 0 || verify(r, e) < 0 ||
         local_load(&r->session->local, &r->record, r->how->dirfd, e) < 0 ||
         local_unpack(&r->record, r->how->dirfd, r->how->tmpdir, e) < 0 ||
-        lay_out(r, e) < 0 || put_saved(r, e) < 0 || start(r, e) < 0)
+        lay_out(r, e) < 0 || put_saved(r, e) < 0 || start_elsewhere(r, e) < 0 ||
+        start_here(r, e) < 0)
         return -1;
     if (wait_restored(r, e) < 0 || commit(r, e) < 0)
         return -1;

@@ -2,6 +2,7 @@
 /*
  * A job restarted from the images of a generation.
  *
+ *     the job's other hosts are connected to, and whether all of them will do is asked
  *     every sum of every file is checked: DMTCP restores flipped bits as they are
  *     dmtcp_restart makes the processes and their memory
  *     (the door)  nothing has run yet: the caller may still give it up; the standard
@@ -14,6 +15,7 @@
 #include <stdbool.h>
 
 struct err;
+struct gate;
 struct session;
 
 struct restart_how {
@@ -21,6 +23,7 @@ struct restart_how {
     const char *tmpdir;                          /* this run's, or NULL */
     int (*may_commit)(void *arg, struct err *e); /* see struct engine_restart */
     void *arg;
+    const struct gate *hosts; /* the same */
 };
 
 /* Whether the job had processes on several hosts. */

@@ -192,14 +192,13 @@ int session_find_plugin(char *out, size_t size, struct err *e)
     return 0;
 }
 
-int session_link(struct session *s, char *const *const *commands, struct err *e)
+int session_link(struct session *s, struct err *e)
 {
     char self[PATH_MAX];
     const struct links_how how = {.hosts = (const char *const *)s->hosts.other,
                                   .self = self,
                                   .workdir = s->workdir,
                                   .tmpdir = s->tmpdir,
-                                  .commands = commands,
                                   .timeout_s = LINK_TIMEOUT_S};
 
     if (s->hosts.n == 0)
@@ -207,6 +206,29 @@ int session_link(struct session *s, char *const *const *commands, struct err *e)
     return session_find_self(self, sizeof(self), e) < 0
                ? -1
                : links_open(&how, &s->links, e);
+}
+
+int session_use_host(struct session *s, size_t link, const char *const *kept, size_t n,
+                     const struct gate *gate, struct err *e)
+{
+    struct link *to = &s->links.link[link];
+    const struct gate_host host = {
+        .name = to->host, .cpu = to->cpu, .kept = kept, .n_kept = n};
+    char keep[GATE_KEEP_SIZE];
+
+    if (gate->use(gate->arg, &host, keep, e) < 0)
+        return -1;
+    free(to->keep);
+    to->keep = strdup(keep);
+    return to->keep ? 0 : err_sys(e, "hosts of the job");
+}
+
+int session_use_hosts(struct session *s, const struct gate *gate, struct err *e)
+{
+    for (size_t i = 0; gate && i < s->links.n; i++)
+        if (session_use_host(s, i, NULL, 0, gate, e) < 0)
+            return -1;
+    return 0;
 }
 
 void session_close(struct session *s)

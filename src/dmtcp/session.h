@@ -60,8 +60,16 @@ struct session_how {
 /* Makes the directories and opens the door. On failure nothing is left. */
 int session_open(struct session *s, const struct session_how *how, struct err *e);
 
-/* Connects to the other hosts, where `commands` are executed as links_open has it. */
-int session_link(struct session *s, char *const *const *commands, struct err *e);
+/* Connects to the other hosts. */
+int session_link(struct session *s, struct err *e);
+
+/* Asks the gate for one of them, where nothing of the job is yet; see struct gate_host.
+ */
+int session_use_host(struct session *s, size_t link, const char *const *kept, size_t n,
+                     const struct gate *gate, struct err *e);
+
+/* The same for all of them, of a job that is launched. NULL: any will do. */
+int session_use_hosts(struct session *s, const struct gate *gate, struct err *e);
 
 /* The plugin for jobs of several hosts. ERR_REFUSED: it is not installed. */
 int session_find_plugin(char *out, size_t size, struct err *e);

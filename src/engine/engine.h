@@ -14,6 +14,8 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "base/gate.h"
+
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,6 +54,7 @@ struct engine_launch {
     const char *tmpdir;     /* the job's TMPDIR, or NULL */
     const char *job_script; /* the node-local file that the job is read from, or NULL */
     enum engine_compress compress; /* of its images, for engines that fix that now */
+    const struct gate *hosts;      /* asked for each of a job's other hosts, or NULL */
     int stdio[3];                  /* become descriptors 0, 1, 2 of the job */
     bool take_tty;                 /* stdio[0] becomes the job's controlling terminal */
     /* The job's signals: the supervisor itself blocks all and ignores none. Every
@@ -71,6 +74,8 @@ struct engine_restart {
      * the restart up. NULL: go on. */
     int (*may_commit)(void *arg, struct err *e);
     void *arg;
+    /* Asked first of all, for each host of a job of several; NULL: any will do. */
+    const struct gate *hosts;
 };
 
 /* What a checkpoint shall do. */

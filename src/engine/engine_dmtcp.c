@@ -110,7 +110,8 @@ static int prepare(struct engine_job *j, const struct engine_launch *how,
     if (session_open(&j->session, &session, e) == 0 &&
         local_note(&j->session.local, how->tmpdir, how->job_script, e) == 0 &&
         session_find_self(self, PATH_MAX, e) == 0 &&
-        session_link(&j->session, NULL, e) == 0)
+        session_link(&j->session, e) == 0 &&
+        session_use_hosts(&j->session, how->hosts, e) == 0)
         return 0;
     /* ERR_SYS is for a program that cannot be executed: such a job has ended. What
      * DMTCP lacks is no fault of the program. */
@@ -178,7 +179,8 @@ static struct engine_job *dmtcp_restart(int dirfd, const struct engine_restart *
     const struct restart_how restart = {.dirfd = dirfd,
                                         .tmpdir = how->tmpdir,
                                         .may_commit = how->may_commit,
-                                        .arg = how->arg};
+                                        .arg = how->arg,
+                                        .hosts = how->hosts};
     struct engine_job *j = job_new(e);
 
     if (!j)

@@ -37,6 +37,7 @@ struct ge_job {
     const char *tmpdir;
     const char *job_script;
     const char *hosts_file; /* PE_HOSTFILE of a job that has more than one host */
+    unsigned hosts;         /* how many, then; else 1 */
     const char *pe;         /* its parallel environment */
     bool is_array;          /* one of the tasks of an array job */
     bool restarted; /* RESTARTED: not its first run. A hint only: never proof of a
@@ -230,6 +231,7 @@ struct ge_offers {
     unsigned queues;    /* queue instances that qstat shows */
     unsigned enough;    /* of them those that have all that is wanted and known here */
     unsigned elsewhere; /* of those the ones on other hosts than `host` */
+    unsigned hosts;     /* how many hosts those are on */
 };
 
 /*

@@ -6,6 +6,7 @@
 #include "ge/ge.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,17 @@ static const char *read_hosts_file(void)
     return (count && strcmp(count, "1") != 0) || names_hosts(path) ? path : NULL;
 }
 
+/* What has a PE_HOSTFILE of several has at least two. */
+static unsigned count_hosts(const char *hosts_file)
+{
+    const char *count = variable("NHOSTS");
+    unsigned long n = count ? strtoul(count, NULL, 10) : 0;
+
+    if (!hosts_file)
+        return 1;
+    return n >= 2 && n < UINT_MAX ? (unsigned)n : 2;
+}
+
 static int read_job(struct ge_job *j, const char *job, const char *task,
                     const char *ckpt_dir, struct err *e)
 {
@@ -120,6 +132,7 @@ static int read_job(struct ge_job *j, const char *job, const char *task,
     result.tmpdir = variable("TMPDIR");
     result.job_script = variable("JOB_SCRIPT");
     result.hosts_file = read_hosts_file();
+    result.hosts = count_hosts(result.hosts_file);
     result.pe = variable("PE");
     result.restarted = restarted && strcmp(restarted, "0") != 0;
     result.migrated = restarted && strcmp(restarted, "2") == 0;

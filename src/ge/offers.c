@@ -31,8 +31,53 @@ static bool has(const char *from, const char *to, const struct request *wanted)
     return strtod(p + 1, NULL) >= strtod(wanted->value, NULL);
 }
 
+/* A host may have several queues. */
+struct names {
+    char **name;
+    size_t n;
+};
+
+static void names_free(struct names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        free(names->name[i]);
+    free(names->name);
+}
+#define auto_names __attribute__((cleanup(names_free)))
+
+static int names_add(struct names *names, const char *name, struct err *e)
+{
+    char **more = realloc(names->name, (names->n + 1) * sizeof(*more));
+
+    if (!more)
+        return err_sys(e, "list of hosts");
+    names->name = more;
+    more[names->n] = strdup(name);
+    if (!more[names->n])
+        return err_sys(e, "list of hosts");
+    names->n++;
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcasecmp(*(char *const *)a, *(char *const *)b);
+}
+
+static unsigned count_different(struct names *names)
+{
+    unsigned count = names->n > 0;
+
+    if (names->n > 1)
+        qsort(names->name, names->n, sizeof(*names->name), compare);
+    for (size_t i = 1; i < names->n; i++)
+        count += strcasecmp(names->name[i - 1], names->name[i]) != 0;
+    return count;
+}
+
 static int count_queue(const struct ge_raise *r, const char *from, const char *to,
-                       const char *host, struct ge_offers *offers, struct err *e)
+                       const char *host, struct ge_offers *offers, struct names *hosts,
+                       struct err *e)
 {
     auto_free char *name = ge_xml_element(from, to, "name");
     const char *at = name ? strrchr(name, '@') : NULL;
@@ -46,12 +91,13 @@ static int count_queue(const struct ge_raise *r, const char *from, const char *t
     offers->enough++;
     if (!host || strcasecmp(at + 1, host) != 0)
         offers->elsewhere++;
-    return 0;
+    return names_add(hosts, at + 1, e);
 }
 
 int ge_offers_parse(const struct ge_raise *r, const char *xml, const char *host,
                     struct ge_offers *offers, struct err *e)
 {
+    auto_names struct names hosts = {0};
     struct ge_offers result = {0};
     const char *from, *to;
 
@@ -62,9 +108,10 @@ int ge_offers_parse(const struct ge_raise *r, const char *xml, const char *host,
         to = strstr(from, close_tag);
         if (!to || memmem(from + 1, to - from - 1, open_tag, sizeof(open_tag) - 1))
             return err_set(e, ERR_CORRUPT, "qstat's list of queues is cut off");
-        if (count_queue(r, from, to, host, &result, e) < 0)
+        if (count_queue(r, from, to, host, &result, &hosts, e) < 0)
             return -1;
     }
+    result.hosts = count_different(&hosts);
     *offers = result;
     return 0;
 }

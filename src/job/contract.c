@@ -10,7 +10,8 @@
 
 int contract_open(struct contract *c, struct err *e)
 {
-    c->text[0] = '\0';
+    c->text[0] = c->all_text[0] = '\0';
+    c->hosts = 0;
     return cpu_read(&c->here, e);
 }
 
@@ -134,4 +135,122 @@ int contract_launch(struct contract *c, const struct job_config *config,
               e->text);
     err_clear(e);
     return launch_by(c, &host, config->envp, envp, e);
+}
+
+/* ---- the hosts of a job that runs on several ---- */
+
+/* The environment that keeps a job to a baseline does not go through ssh. */
+static struct cpu_policy policy_elsewhere(const struct cpu_policy *own)
+{
+    return own->kind == CPU_POLICY_BASELINE
+               ? (struct cpu_policy){.kind = CPU_POLICY_HOST}
+               : *own;
+}
+
+/* What a host says can be wrong, but that is no damage of a generation. */
+static int read_host_cpu(const struct contract_hosts *h, const struct gate_host *host,
+                         struct cpu *cpu, struct err *e)
+{
+    if (!host->cpu) {
+        *cpu = h->contract->here;
+        return 0;
+    }
+    if (cpu_parse(host->cpu, cpu, e) == 0)
+        return 0;
+    e->kind = ERR_FAILED;
+    return err_wrap(e, "host %s of the job", host->name);
+}
+
+static void tell_unknown(const struct contract_hosts *h, const char *name)
+{
+    event_log(h->events, LOG_WARNING, "warning", event_generation(h->generation),
+              "generation %" PRIu64
+              " does not say what the processes that come to host "
+              "%s need of a CPU, an earlier version made it: whether it has that is "
+              "not known",
+              h->generation, name);
+}
+
+bool contract_would_do(void *arg, const struct gate_host *host)
+{
+    const struct contract_hosts *h = arg;
+    struct cpu_contract kept;
+    struct err ignored = {0};
+    struct cpu cpu;
+
+    if (read_host_cpu(h, host, &cpu, &ignored) < 0)
+        return false;
+    for (size_t i = 0; i < host->n_kept; i++)
+        if (cpu_contract_parse(host->kept[i], &kept, &ignored) == 0 &&
+            !cpu_contract_holds(&kept, &cpu, NULL))
+            return false;
+    return true;
+}
+
+/* Adds what has to come to the host to what is needed there. */
+static int take_kept(struct contract_hosts *h, const char *kept, const char *name,
+                     const struct cpu *cpu, struct cpu_flags *needs, struct err *e)
+{
+    struct cpu_contract contract;
+
+    if (!kept[0]) {
+        tell_unknown(h, name);
+        return 0;
+    }
+    if (cpu_contract_parse(kept, &contract, e) < 0)
+        return err_wrap(e, "CPU contract of a host");
+    if (cpu_contract_check(&contract, cpu, name, h->generation, e) < 0) {
+        if (!h->config->ignore_cpu) {
+            h->is_refused = true;
+            return -1;
+        }
+        event_log(h->events, LOG_WARNING, "warning", event_generation(h->generation),
+                  "%s; it is continued there all the same, as was asked for", e->text);
+        err_clear(e);
+    }
+    return cpu_flags_union(needs, &contract.needs, e);
+}
+
+/* Hosts of another architecture cannot be asked for together with ours. */
+static int add_to_all(struct contract *c, const struct cpu_contract *own,
+                      const struct cpu_contract *host, struct err *e)
+{
+    if (c->hosts == 0) {
+        c->hosts = 1;
+        c->on_all = *own;
+    }
+    if (strcmp(host->made_on.arch, c->on_all.made_on.arch) == 0 &&
+        cpu_flags_union(&c->on_all.needs, &host->needs, e) < 0)
+        return -1;
+    return cpu_contract_format(&c->on_all, c->all_text, sizeof(c->all_text), e);
+}
+
+int contract_use_host(void *arg, const struct gate_host *host,
+                      char keep[GATE_KEEP_SIZE], struct err *e)
+{
+    struct contract_hosts *h = arg;
+    struct contract *c = h->contract;
+    const char *name = host->name ? host->name : h->config->host;
+    struct cpu_contract own, before, made;
+    struct cpu_policy policy;
+    struct cpu cpu;
+
+    if (cpu_contract_parse(c->text, &own, e) < 0 || read_host_cpu(h, host, &cpu, e) < 0)
+        return -1;
+    before = (struct cpu_contract){0};
+    if (!host->name)
+        before.needs = own.needs;
+    for (size_t i = 0; i < host->n_kept; i++)
+        if (take_kept(h, host->kept[i], name, &cpu, &before.needs, e) < 0)
+            return -1;
+    policy = host->name ? policy_elsewhere(&own.policy) : own.policy;
+    if (cpu_contract_make(&policy, &cpu, &before, &made, e) < 0 ||
+        cpu_contract_format(&made, keep, GATE_KEEP_SIZE, e) < 0 ||
+        add_to_all(c, &own, &made, e) < 0)
+        return -1;
+    if (host->name)
+        c->hosts++;
+    else
+        memcpy(c->text, keep, sizeof(c->text));
+    return 0;
 }

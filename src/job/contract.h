@@ -6,6 +6,7 @@
 #ifndef JOB_CONTRACT_H
 #define JOB_CONTRACT_H
 
+#include "base/gate.h"
 #include "cpu/cpu.h"
 #include "job/events.h"
 #include "job/job.h"
@@ -15,7 +16,11 @@ struct err;
 
 struct contract {
     struct cpu here;
-    char text[CPU_TEXT_SIZE]; /* for store_meta.cpu; made by the last two */
+    char text[CPU_TEXT_SIZE]; /* for store_meta.cpu; by contract_continue and _launch */
+    /* Of a job that runs on several hosts. */
+    unsigned hosts;               /* this one included; 0: it is no such job */
+    struct cpu_contract on_all;   /* what all of them together need */
+    char all_text[CPU_TEXT_SIZE]; /* the same, for store_meta.cpu_all */
 };
 
 /* Reads what this host's CPU offers. */
@@ -42,5 +47,27 @@ int contract_continue(struct contract *c, const struct job_config *config,
  */
 int contract_launch(struct contract *c, const struct job_config *config,
                     struct events *events, char ***envp, struct err *e);
+
+/*
+ * What struct gate wants to know of the hosts of a job that runs on several, after
+ * contract_continue or contract_launch. What is kept with a host is its contract; the
+ * contract of this one grows by what comes here from others.
+ */
+struct contract_hosts {
+    struct contract *contract;
+    const struct job_config *config;
+    struct events *events;
+    uint64_t generation; /* that is continued; 0: the job is launched */
+    bool is_refused;     /* a host lacks something: the error says which */
+};
+
+/* `arg` of the gate is a struct contract_hosts. */
+bool contract_would_do(void *arg, const struct gate_host *host);
+int contract_use_host(void *arg, const struct gate_host *host,
+                      char keep[GATE_KEEP_SIZE], struct err *e);
+
+#define CONTRACT_GATE(hosts) \
+    ((struct gate){          \
+        .would_do = contract_would_do, .use = contract_use_host, .arg = hosts})
 
 #endif

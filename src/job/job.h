@@ -142,10 +142,17 @@ int job_request_checkpoint(struct store *store, bool stop, unsigned timeout_s,
 
 enum job_state { JOB_STATE_RUNNING, JOB_STATE_CHECKPOINTING, JOB_STATE_SUSPENDED };
 
+/* A full set of flags. */
+enum { JOB_CPU_NEEDS_SIZE = 6400 };
+
 struct job_status {
     int pid; /* the supervisor's */
     uint64_t epoch;
     enum job_state state;
+    /* Of a job that runs on several hosts: how many, and what all of them together need
+     * of their CPUs, flags with blanks between them. Else 0 and "". */
+    unsigned hosts;
+    char cpu_needs[JOB_CPU_NEEDS_SIZE];
 };
 
 const char *job_state_name(enum job_state state);

@@ -52,13 +52,19 @@ static int restart_one(const struct job_config *config, struct events *events,
                        struct ladder_result *result, struct err *e)
 {
     char workdir[PATH_MAX];
+    struct contract_hosts hosts = {.contract = gate->contract,
+                                   .config = config,
+                                   .events = events,
+                                   .generation = generation};
+    const struct gate hosts_gate = CONTRACT_GATE(&hosts);
     const struct engine_restart how = {.options = &config->engine_options,
                                        .workdir = workdir,
                                        .stdio = {0, 1, 2},
                                        .tmpdir = config->tmpdir,
                                        .job_script = config->job_script,
                                        .may_commit = gate->may_commit,
-                                       .arg = gate->arg};
+                                       .arg = gate->arg,
+                                       .hosts = &hosts_gate};
     const struct engine *engine;
     struct store_meta meta;
     auto_fd int dirfd = -1;
@@ -75,7 +81,7 @@ static int restart_one(const struct job_config *config, struct events *events,
     tell_if_long(config, &meta);
     job = engine->restart(dirfd, &how, e);
     if (!job)
-        return e->kind == ERR_WRONG_HOST
+        return e->kind == ERR_WRONG_HOST && !hosts.is_refused
                    ? err_wrap(e, "host %s cannot continue generation %" PRIu64,
                               config->host, generation)
                    : -1;

@@ -69,10 +69,15 @@ size_t protocol_write_checkpoint(const struct job_checkpoint *c,
 size_t protocol_write_status(const struct job_status *status,
                              char line[PROTOCOL_LINE_MAX])
 {
-    return write_line(json_pack("{s:b, s:b, s:i, s:I, s:s}", "done", 1, "ok", 1, "pid",
-                                status->pid, "epoch", (json_int_t)status->epoch,
-                                "state", states[status->state]),
-                      line);
+    json_t *answer =
+        json_pack("{s:b, s:b, s:i, s:I, s:s}", "done", 1, "ok", 1, "pid", status->pid,
+                  "epoch", (json_int_t)status->epoch, "state", states[status->state]);
+
+    if (answer && status->hosts > 0) {
+        json_object_set_new(answer, "hosts", json_integer(status->hosts));
+        json_object_set_new(answer, "cpu_needs", json_string(status->cpu_needs));
+    }
+    return write_line(answer, line);
 }
 
 /* File names in a message need not be UTF-8, JSON must. */
@@ -166,6 +171,8 @@ static void read_result(json_t *object, struct protocol_answer *a)
     int state =
         find(states, N_STATES, json_string_value(json_object_get(object, "state")));
 
+    const char *needs = json_string_value(json_object_get(object, "cpu_needs"));
+
     a->checkpoint = (struct job_checkpoint){
         .generation = number(object, "generation"),
         .time_us = number(object, "time_us"),
@@ -176,7 +183,10 @@ static void read_result(json_t *object, struct protocol_answer *a)
                   .pause_us = number(object, "pause_us")}};
     a->status = (struct job_status){.pid = (int)number(object, "pid"),
                                     .epoch = number(object, "epoch"),
-                                    .state = state < 0 ? JOB_STATE_RUNNING : state};
+                                    .state = state < 0 ? JOB_STATE_RUNNING : state,
+                                    .hosts = (unsigned)number(object, "hosts")};
+    if (needs)
+        snprintf(a->status.cpu_needs, sizeof(a->status.cpu_needs), "%s", needs);
 }
 
 int protocol_read_answer(const char *line, size_t size, struct protocol_answer *a,

@@ -132,7 +132,8 @@ static int publish(struct saving *s, struct job_checkpoint *done, struct err *e)
 
     if (str_format(meta.host, sizeof(meta.host), e, "%s", s->config->host) < 0 ||
         str_format(meta.engine, sizeof(meta.engine), e, "%s", s->engine->name) < 0 ||
-        str_format(meta.cpu, sizeof(meta.cpu), e, "%s", s->cpu) < 0)
+        str_format(meta.cpu, sizeof(meta.cpu), e, "%s", s->cpu) < 0 ||
+        str_format(meta.cpu_all, sizeof(meta.cpu_all), e, "%s", s->cpu_all) < 0)
         return -1;
     s->stage = NULL;
     if (store_publish(stage, &meta, &done->generation, e) < 0)

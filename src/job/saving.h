@@ -24,6 +24,7 @@ struct saving {
     struct engine_job *job;
     const char *no_checkpoints; /* why every checkpoint is refused; NULL: it is not */
     const char *cpu;            /* the CPU contract of each generation */
+    const char *cpu_all;        /* ... and that of all its hosts; "" for one host */
 
     bool is_active; /* between begin and its end */
     bool stop;

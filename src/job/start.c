@@ -161,6 +161,9 @@ static void not_executable(struct supervisor *s, const struct err *e)
 static int launch_in(struct supervisor *s, char *const *envp, struct err *e)
 {
     const struct job_config *c = s->config;
+    struct contract_hosts hosts = {
+        .contract = &s->contract, .config = c, .events = &s->events};
+    const struct gate gate = CONTRACT_GATE(&hosts);
     char workdir[PATH_MAX] = "";
     const struct engine_launch how = {.path = c->path,
                                       .argv = c->argv,
@@ -169,6 +172,7 @@ static int launch_in(struct supervisor *s, char *const *envp, struct err *e)
                                       .workdir = workdir,
                                       .tmpdir = c->tmpdir,
                                       .job_script = c->job_script,
+                                      .hosts = s->config->no_checkpoints ? NULL : &gate,
                                       .stdio = {0, 1, 2},
                                       .take_tty = s->args->take_tty,
                                       .mask = s->args->inherited.mask,

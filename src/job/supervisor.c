@@ -200,13 +200,16 @@ static void check_fence(struct supervisor *s)
 static void answer_status(struct supervisor *s, struct control_client *client)
 {
     char line[PROTOCOL_LINE_MAX];
-    const struct job_status status = {.pid = getpid(),
-                                      .epoch = s->events.epoch,
-                                      .state = s->saving.is_active
-                                                   ? JOB_STATE_CHECKPOINTING
-                                               : s->suspended ? JOB_STATE_SUSPENDED
-                                                              : JOB_STATE_RUNNING};
+    struct job_status status = {.pid = getpid(),
+                                .epoch = s->events.epoch,
+                                .state = s->saving.is_active ? JOB_STATE_CHECKPOINTING
+                                         : s->suspended      ? JOB_STATE_SUSPENDED
+                                                             : JOB_STATE_RUNNING,
+                                .hosts = s->contract.hosts};
 
+    if (status.hosts > 0)
+        cpu_flags_list(&s->contract.on_all.needs, status.cpu_needs,
+                       sizeof(status.cpu_needs));
     control_answer(client, line, protocol_write_status(&status, line));
 }
 
@@ -351,7 +354,8 @@ static int supervise(struct supervisor *s, struct err *e)
                                 .engine = s->engine,
                                 .job = s->job,
                                 .no_checkpoints = s->no_checkpoints,
-                                .cpu = s->contract.text};
+                                .cpu = s->contract.text,
+                                .cpu_all = s->contract.all_text};
     s->interval_s = s->no_checkpoints ? 0 : s->config->interval_s;
     run(s);
     return 0;

@@ -29,11 +29,14 @@ static const struct {
 static const struct {
     const char *key;
     size_t offset, size;
-    bool lines, filled;
+    bool lines, filled, optional;
 } texts[] = {
-    {"time", TEXT(time), false, true},     {"host", TEXT(host), false, true},
-    {"engine", TEXT(engine), false, true}, {"label", TEXT(label), false, false},
-    {"cpu", TEXT(cpu), true, false},
+    {"time", TEXT(time), .filled = true},
+    {"host", TEXT(host), .filled = true},
+    {"engine", TEXT(engine), .filled = true},
+    {"label", TEXT(label)},
+    {"cpu", TEXT(cpu), .lines = true},
+    {"cpu_all", TEXT(cpu_all), .lines = true, .optional = true},
 };
 
 enum {
@@ -63,7 +66,8 @@ bool store_file_name_ok(const char *name)
 static int put_meta(json_t *root, struct store_meta *meta, struct err *e)
 {
     for (int i = 0; i < N_TEXTS; i++)
-        if (json_object_set_new(root, texts[i].key, json_string(text_at(meta, i))) < 0)
+        if (!(texts[i].optional && !text_at(meta, i)[0]) &&
+            json_object_set_new(root, texts[i].key, json_string(text_at(meta, i))) < 0)
             return err_set(e, ERR_FAILED, "%s: '%s' is not UTF-8", MANIFEST,
                            texts[i].key);
     for (int i = 0; i < N_NUMBERS; i++) {
@@ -138,6 +142,8 @@ static int get_meta(const json_t *root, struct store_meta *meta, struct err *e)
                            number_at(meta, i), e) < 0)
             return -1;
     for (int i = 0; i < N_TEXTS; i++) {
+        if (texts[i].optional && !json_object_get(root, texts[i].key))
+            continue;
         if (store_json_string(root, texts[i].key, texts[i].lines, text_at(meta, i),
                               texts[i].size, e) < 0)
             return -1;

@@ -111,14 +111,15 @@ void store_workdir_remove(struct store *s);
 /* ---- generations ---- */
 
 /* What a manifest says about a generation. Text is UTF-8 without control characters
- * (`cpu` may have newlines and tabs). */
+ * (`cpu` and `cpu_all` may have newlines and tabs). */
 struct store_meta {
     uint64_t generation, epoch; /* set by store_publish */
     char time[STR_TIME_SIZE];   /* set by store_publish */
     char host[256];
     char engine[32]; /* "native", "dmtcp"; not empty */
     char label[256];
-    char cpu[8192]; /* the CPU contract; the store does not look inside */
+    char cpu[8192];     /* the CPU contract; the store does not look inside */
+    char cpu_all[8192]; /* that of all hosts of a job that runs on several, or "" */
     uint64_t processes, threads;
     uint64_t bytes;        /* memory saved, before compression */
     uint64_t stored_bytes; /* what that takes in the store */

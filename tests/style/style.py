@@ -21,7 +21,7 @@ LAYERS = {
     "store": {"base"},
     "place": {"base"},
     "native": {"image", "place", "base"},
-    "dmtcp": {"place", "base"},
+    "dmtcp": {"place", "cpu", "base"},
     "engine": {"native", "dmtcp", "base"},
     "job": {"engine", "store", "ge", "cpu", "base"},
     "cmd": {"job", "engine", "store", "ge", "cpu", "base"},

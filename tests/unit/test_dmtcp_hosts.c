@@ -4,6 +4,8 @@
 #include "dmtcp/hosts.h"
 
 #include "base/err.h"
+#include "base/scope.h"
+#include "cpu/cpu.h"
 #include "dmtcp/links.h"
 #include "dmtcp/part.h"
 #include "scratch.h"
@@ -115,14 +117,12 @@ static void site_make(struct site *site)
     setenv("PATH", path, 1);
 }
 
-static int site_open(const struct site *site, char *const *const *commands,
-                     struct links *links, struct err *e)
+static int site_open(const struct site *site, struct links *links, struct err *e)
 {
     const struct links_how how = {.hosts = one_host,
                                   .self = site->self,
                                   .workdir = site->workdir,
                                   .tmpdir = site->tmpdir,
-                                  .commands = commands,
                                   .timeout_s = 20};
 
     return links_open(&how, links, e);
@@ -168,7 +168,7 @@ static void what_runs_on_another_host_is_counted_and_killed(void)
     int status = 0;
 
     site_make(&site);
-    CHECK_INT(site_open(&site, NULL, &links, &e), 0);
+    CHECK_INT(site_open(&site, &links, &e), 0);
     CHECK_STR(e.text, "");
     if (links.n != 1)
         return;
@@ -200,7 +200,7 @@ static void nothing_outlives_the_connection(void)
     pid_t pid;
 
     site_make(&site);
-    CHECK_INT(site_open(&site, NULL, &links, &e), 0);
+    CHECK_INT(site_open(&site, &links, &e), 0);
     if (links.n != 1)
         return;
     pid = start_process_of_the_job(&site);
@@ -215,7 +215,6 @@ static void a_command_is_executed_and_its_end_told(void)
     char *command[] = {
         (char *)"/bin/sh",     (char *)"-c", (char *)"echo \"$0\" >\"$1\"; exit 3",
         (char *)"it's; $HOME", NULL,         NULL};
-    char *const *commands[] = {command};
     struct site site;
     struct links links = {0};
     struct err e = {0};
@@ -225,9 +224,12 @@ static void a_command_is_executed_and_its_end_told(void)
     site_make(&site);
     snprintf(path, sizeof(path), "%s/said", site.s.path);
     command[4] = path;
-    CHECK_INT(site_open(&site, commands, &links, &e), 0);
+    CHECK_INT(site_open(&site, &links, &e), 0);
     if (links.n != 1)
         return;
+    usleep(100000);
+    CHECK(!links_broken(&links) && !links_ended_command(&links) && !is_there(path));
+    CHECK_INT(links_start(&links.link[0], command, &e), 0);
     for (int i = 0; i < 200 && !links_ended_command(&links); i++) {
         CHECK(!links_broken(&links));
         usleep(50000);
@@ -241,6 +243,72 @@ static void a_command_is_executed_and_its_end_told(void)
     scratch_drop(&site.s);
 }
 
+/* As many images as a host of hundreds of processes has: too long for a command line of
+ * ssh, and for one read. The heart beats in between. */
+static void a_long_command_arrives_whole(void)
+{
+    enum { WORDS = 3000, WORD_BYTES = 200 };
+    auto_free char **command = calloc(WORDS + 5, sizeof(*command));
+    char word[WORD_BYTES + 1], path[PATH_MAX], text[64] = "", want[64];
+    struct site site;
+    struct links links = {0};
+    struct err e = {0};
+    int said;
+
+    memset(word, 'w', WORD_BYTES);
+    word[WORD_BYTES] = '\0';
+    site_make(&site);
+    snprintf(path, sizeof(path), "%s/said", site.s.path);
+    command[0] = (char *)"/bin/sh";
+    command[1] = (char *)"-c";
+    command[2] = (char *)"to=$1; shift; set -- $# \"$*\"; echo $1 ${#2} >\"$to\"";
+    command[3] = (char *)"sh";
+    command[4] = path;
+    for (int i = 5; i < WORDS + 4; i++)
+        command[i] = word;
+    CHECK_INT(site_open(&site, &links, &e), 0);
+    if (links.n != 1)
+        return;
+    CHECK_INT(links_start(&links.link[0], command, &e), 0);
+    for (int i = 0; i < 200 && !links_ended_command(&links); i++) {
+        CHECK(!links_broken(&links));
+        usleep(50000);
+    }
+    links_close(&links);
+    said = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(read(said, text, sizeof(text) - 1) > 0);
+    close(said);
+    snprintf(want, sizeof(want), "%d %d\n", WORDS - 1,
+             (WORDS - 1) * (WORD_BYTES + 1) - 1);
+    CHECK_STR(text, want);
+    scratch_drop(&site.s);
+}
+
+static void a_host_says_what_its_cpu_offers(void)
+{
+    struct site site;
+    struct links links = {0};
+    struct cpu cpu = {0};
+    struct err e = {0};
+
+    site_make(&site);
+    setenv("QCKPT_TESTING", "1", 1);
+    setenv("QCKPT_FAKE_CPU", "x86-64-v2 +aes", 1);
+    CHECK_INT(site_open(&site, &links, &e), 0);
+    unsetenv("QCKPT_TESTING");
+    if (links.n == 1)
+        CHECK_INT(cpu_parse(links.link[0].cpu, &cpu, &e), 0);
+    CHECK_STR(e.text, "");
+    CHECK_INT(cpu_level("x86_64", &cpu.flags), 2);
+    CHECK(cpu_flags_has(&cpu.flags, "aes") && !cpu_flags_has(&cpu.flags, "avx"));
+    links_close(&links);
+
+    CHECK_INT(site_open(&site, &links, &e), -1);
+    CHECK_HAS(e.text, "host other of the job: what its CPU offers: ");
+    unsetenv("QCKPT_FAKE_CPU");
+    scratch_drop(&site.s);
+}
+
 static void a_host_that_cannot_serve_is_refused_by_name(void)
 {
     struct site site;
@@ -249,20 +317,20 @@ static void a_host_that_cannot_serve_is_refused_by_name(void)
 
     site_make(&site);
     mkdir(site.tmpdir, 0700);
-    CHECK_INT(site_open(&site, NULL, &links, &e), -1);
+    CHECK_INT(site_open(&site, &links, &e), -1);
     CHECK_HAS(e.text, "host other of the job: make ");
     CHECK(e.kind == ERR_REFUSED);
     rmdir(site.tmpdir);
 
     err_clear(&e);
     strcat(site.workdir, "x");
-    CHECK_INT(site_open(&site, NULL, &links, &e), -1);
+    CHECK_INT(site_open(&site, &links, &e), -1);
     CHECK_HAS(e.text, "must be on a file system that all hosts of the job share");
 
     err_clear(&e);
     site.workdir[strlen(site.workdir) - 1] = '\0';
     snprintf(site.self, sizeof(site.self), "/nowhere/qckpt");
-    CHECK_INT(site_open(&site, NULL, &links, &e), -1);
+    CHECK_INT(site_open(&site, &links, &e), -1);
     CHECK_HAS(e.text, "'ssh other' must work without a password");
     CHECK(!links.link);
     scratch_drop(&site.s);
@@ -277,6 +345,8 @@ int main(int argc, char **argv)
     RUN(what_runs_on_another_host_is_counted_and_killed);
     RUN(nothing_outlives_the_connection);
     RUN(a_command_is_executed_and_its_end_told);
+    RUN(a_long_command_arrives_whole);
+    RUN(a_host_says_what_its_cpu_offers);
     RUN(a_host_that_cannot_serve_is_refused_by_name);
     return tap_done();
 }

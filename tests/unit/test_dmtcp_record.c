@@ -8,6 +8,7 @@
 #include "tap.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 #define UNIQUE "98ff-40000-e8d874bc27a"
 
@@ -41,6 +42,7 @@ static void what_was_written_is_read(void)
     struct record in = sample(), out = {0};
     struct err e = {0};
 
+    CHECK_INT(record_add_host(&in, "n2", "needs avx2\n", &e), 0);
     CHECK_INT(record_write(s.fd, &in, &e), 0);
     CHECK_INT(sum_verify(s.fd, "dmtcp.json", NULL, &e), 0);
     CHECK_INT(record_read(s.fd, &out, &e), 0);
@@ -62,7 +64,11 @@ static void what_was_written_is_read(void)
     CHECK_INT(out.images.n, 1);
     CHECK_STR(out.images.n ? out.images.image[0].name : "", image.name);
     CHECK_STR(out.images.n ? out.images.image[0].saved[0].name : "", "fd-info.txt");
+    CHECK_STR(record_kept(&out, "n2"), "needs avx2\n");
+    CHECK_STR(record_kept(&out, "n1"), "");
     record_free(&out);
+    free(in.hosts[0].keep);
+    free(in.hosts);
     scratch_drop(&s);
 }
 

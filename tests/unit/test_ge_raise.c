@@ -341,7 +341,7 @@ static struct ge_offers offers(const struct ge_request *wanted, size_t n,
     auto_free char *xml = golden("qstat-F.xml");
     struct err e;
     auto_raise struct ge_raise *r = plan("qstat-j-none.xml", "4758", wanted, n, &e);
-    struct ge_offers result = {99, 99, 99};
+    struct ge_offers result = {99, 99, 99, 99};
 
     CHECK(r && ge_offers_parse(r, xml, host, &result, &e) == 0);
     return result;
@@ -357,6 +357,7 @@ static void queues_that_have_all_are_counted(void)
     CHECK_INT(o.queues, 3);
     CHECK_INT(o.enough, 2);
     CHECK_INT(o.elsewhere, 1);
+    CHECK_INT(o.hosts, 2);
     o = offers(avx2, 1, NULL);
     CHECK_INT(o.enough, 2);
     CHECK_INT(o.elsewhere, 2);
