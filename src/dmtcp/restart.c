@@ -468,6 +468,15 @@ static int run(struct restart *r, struct err *e)
     return follow(r, e);
 }
 
+/* What it started by ssh is started by ssh again, and both ends go on as before, though
+ * they may all have come together on one host. */
+static bool is_ssh(const struct image *image)
+{
+    static const char start[] = "ckpt_dmtcp_ssh"; /* and ...sshd */
+
+    return strncmp(image->name, start, sizeof(start) - 1) == 0;
+}
+
 int restart_is_across_hosts(int dirfd, bool *is, struct err *e)
 {
     auto_record struct record record = {0};
@@ -476,8 +485,9 @@ int restart_is_across_hosts(int dirfd, bool *is, struct err *e)
     if (record_read(dirfd, &record, e) < 0)
         return -1;
     *is = false;
-    for (size_t i = 1; i < set->n; i++)
-        *is = *is || strcmp(set->image[i].host, set->image[0].host) != 0;
+    for (size_t i = 0; i < set->n; i++)
+        *is = *is || is_ssh(&set->image[i]) ||
+              strcmp(set->image[i].host, set->image[0].host) != 0;
     return 0;
 }
 

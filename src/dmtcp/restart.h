@@ -26,7 +26,7 @@ struct restart_how {
     const struct gate *hosts; /* the same */
 };
 
-/* Whether the job had processes on several hosts. */
+/* Whether the job has or had processes on several hosts, this run or another. */
 int restart_is_across_hosts(int dirfd, bool *is, struct err *e);
 
 /* s->root is the job's root process then; *gzip is whether its images are compressed.

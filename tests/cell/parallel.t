@@ -117,6 +117,10 @@ cell as-manager qconf -mattr pe allocation_rule '$fill_up' loose >/dev/null
 suspend "$fewer"
 ok "fewer is restarted" wait_until 60 has_event "$fewer" restarted
 is "fewer is on one host" "$(hosts_of "$fewer" | sort -u | wc -l)" 1
+for move in 2 3; do
+    suspend "$fewer"
+    ok "what came together on one host is saved again ($move)" wait_until 60 has_event "$fewer" restarted $move
+done
 continued fewer "$fewer"
 cell as-manager qconf -mattr pe allocation_rule 1 loose >/dev/null
 
