@@ -33,6 +33,11 @@ static uint64_t now_ms(void)
     return t.tv_sec * UINT64_C(1000) + t.tv_nsec / 1000000;
 }
 
+static uint64_t in_s(unsigned s)
+{
+    return now_ms() + s * UINT64_C(1000);
+}
+
 /* ---- what it says ---- */
 
 static void link_ends(struct link *link)
@@ -76,6 +81,10 @@ static void take_line(struct link *link, const char *line)
 {
     if (strncmp(line, "ended ", 6) == 0)
         link->command_ended = true;
+    if (strncmp(line, "empty ", 6) == 0)
+        link->is_empty = line[6] == '1';
+    if (strncmp(line, "count ", 6) == 0 && link->owed > 0)
+        link->owed--;
     if (strncmp(line, "cpu ", 4) != 0 || link->cpu)
         return;
     link->cpu = strdup(line + 4);
@@ -86,16 +95,16 @@ static void take_line(struct link *link, const char *line)
 
 /* The rest of a line that begins with `word`; lines before it are obeyed or passed
  * over. NULL: it did not come. */
-static const char *await_word(struct link *link, const char *word, unsigned timeout_s,
+static const char *await_word(struct link *link, const char *word, uint64_t deadline,
                               char *line, size_t size)
 {
-    uint64_t deadline = now_ms() + timeout_s * UINT64_C(1000);
     size_t length = strlen(word);
 
     while (read_line(link, deadline, line, size) > 0) {
-        if (strncmp(line, word, length) == 0)
-            return line + length + (line[length] == ' ');
         take_line(link, line);
+        /* An answer may be to what was asked before. */
+        if (strncmp(line, word, length) == 0 && link->owed == 0)
+            return line + length + (line[length] == ' ');
         if (strncmp(line, "refused ", 8) == 0)
             return NULL;
     }
@@ -133,17 +142,16 @@ static int add_quoted(struct words *command, const char *word, struct err *e)
 }
 
 /* What ssh gives to the user's shell there, which puts blanks between the words. */
-static int add_command(const struct links_how *how, struct words *argv, struct err *e)
+static int add_command(const struct links *l, struct words *argv, struct err *e)
 {
-    if (words_add(argv, e, "exec") < 0 || add_quoted(argv, how->self, e) < 0 ||
-        add_quoted(argv, part_word, e) < 0 || add_quoted(argv, how->workdir, e) < 0)
+    if (words_add(argv, e, "exec") < 0 || add_quoted(argv, l->self, e) < 0 ||
+        add_quoted(argv, part_word, e) < 0 || add_quoted(argv, l->workdir, e) < 0)
         return -1;
-    return add_quoted(argv, how->tmpdir, e);
+    return add_quoted(argv, l->tmpdir, e);
 }
 
 /* A cut cable is noticed within the minute that the other end waits. */
-static int start_ssh(const struct links_how *how, struct link *link, int end,
-                     struct err *e)
+static int start_ssh(const struct links *l, struct link *link, int end, struct err *e)
 {
     char *const start[] = {"ssh",
                            "-T",
@@ -156,7 +164,7 @@ static int start_ssh(const struct links_how *how, struct link *link, int end,
     auto_words struct words argv = {0};
     struct start_how ssh = {.path = "ssh", .stdio = {end, end, STDERR_FILENO}};
 
-    if (words_add_all(&argv, start, e) < 0 || add_command(how, &argv, e) < 0)
+    if (words_add_all(&argv, start, e) < 0 || add_command(l, &argv, e) < 0)
         return -1;
     ssh.argv = argv.word;
     ssh.envp = environ;
@@ -165,7 +173,7 @@ static int start_ssh(const struct links_how *how, struct link *link, int end,
     return start_program(&ssh, &link->ssh, NULL, e);
 }
 
-static int link_open(const struct links_how *how, struct link *link, struct err *e)
+static int link_open(const struct links *l, struct link *link, struct err *e)
 {
     int ends[2];
     int rc;
@@ -173,15 +181,15 @@ static int link_open(const struct links_how *how, struct link *link, struct err 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return err_sys(e, "connection to ssh");
     link->fd = ends[0];
-    rc = start_ssh(how, link, ends[1], e);
+    rc = start_ssh(l, link, ends[1], e);
     close(ends[1]);
     return rc;
 }
 
-static int link_ready(struct link *link, unsigned timeout_s, struct err *e)
+static int link_ready(struct link *link, uint64_t deadline, struct err *e)
 {
     char line[LINK_LINE_SIZE] = "";
-    const char *name = await_word(link, "ready", timeout_s, line, sizeof(line));
+    const char *name = await_word(link, "ready", deadline, line, sizeof(line));
 
     if (name && !link->cpu)
         return err_set(e, ERR_REFUSED,
@@ -222,22 +230,34 @@ static int start_heart(struct links *l, struct err *e)
     _exit(0);
 }
 
-static int open_all(const struct links_how *how, struct links *l, struct err *e)
+static int remember(const struct links_how *how, struct links *l, struct err *e)
 {
     size_t n = 0;
 
     while (how->hosts[n])
         n++;
+    l->self = strdup(how->self);
+    l->workdir = strdup(how->workdir);
+    l->tmpdir = strdup(how->tmpdir);
     l->link = calloc(n + 1, sizeof(*l->link));
-    if (!l->link)
+    if (!l->self || !l->workdir || !l->tmpdir || !l->link)
         return err_sys(e, "connections to the job's hosts");
     for (; l->n < n; l->n++)
         l->link[l->n] = (struct link){.host = how->hosts[l->n], .fd = -1};
-    for (size_t i = 0; i < n; i++)
-        if (link_open(how, &l->link[i], e) < 0)
+    return 0;
+}
+
+static int open_all(const struct links_how *how, struct links *l, struct err *e)
+{
+    uint64_t deadline = in_s(how->timeout_s);
+
+    if (remember(how, l, e) < 0)
+        return -1;
+    for (size_t i = 0; i < l->n; i++)
+        if (link_open(l, &l->link[i], e) < 0)
             return -1;
-    for (size_t i = 0; i < n; i++)
-        if (link_ready(&l->link[i], how->timeout_s, e) < 0)
+    for (size_t i = 0; i < l->n; i++)
+        if (link_ready(&l->link[i], deadline, e) < 0)
             return -1;
     return start_heart(l, e);
 }
@@ -305,7 +325,7 @@ const char *links_broken(struct links *l)
 
         while ((rc = read_line(link, 0, line, sizeof(line))) > 0)
             take_line(link, line);
-        if (rc < 0)
+        if (rc < 0 && !link->is_empty)
             return link->host;
     }
     return NULL;
@@ -325,9 +345,12 @@ int links_count(struct link *link, unsigned timeout_s, struct links_count *out,
     char line[LINK_LINE_SIZE] = "";
     const char *text = NULL;
 
-    if (tell(link, 'c') == 0)
-        text = await_word(link, "count", timeout_s, line, sizeof(line));
     *out = (struct links_count){0};
+    if (link->fd < 0 && link->is_empty)
+        return 0;
+    link->owed++;
+    if (tell(link, 'c') == 0)
+        text = await_word(link, "count", in_s(timeout_s), line, sizeof(line));
     if (text && sscanf(text, "%zu %zu %" SCNu64 " %31[^\n]", &out->under_dmtcp,
                        &out->foreign, &out->image_bytes, out->foreign_name) >= 3)
         return 0;
@@ -340,43 +363,87 @@ int links_count(struct link *link, unsigned timeout_s, struct links_count *out,
 
 void links_kill(struct links *l)
 {
+    uint64_t deadline = in_s(KILL_S);
     char line[LINK_LINE_SIZE];
 
     for (size_t i = 0; i < l->n; i++)
         tell(&l->link[i], 'k');
     for (size_t i = 0; i < l->n; i++)
         if (l->link[i].fd >= 0 &&
-            !await_word(&l->link[i], "gone", KILL_S, line, sizeof(line)))
+            !await_word(&l->link[i], "gone", deadline, line, sizeof(line)))
             log_error("host %s does not say that the job's processes there are gone; "
                       "they end %d s after the connection to it",
                       l->link[i].host, PART_SILENCE_S);
 }
 
-static void end_child(pid_t pid, bool at_once)
+static void end_child(pid_t pid, uint64_t deadline)
 {
-    uint64_t deadline = now_ms() + CLOSE_S * UINT64_C(1000);
-
     while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
-        if (at_once || now_ms() > deadline)
+        if (now_ms() >= deadline)
             kill(pid, SIGKILL);
         poll(NULL, 0, 10);
     }
 }
 
-void links_close(struct links *l)
+/* The heart has copies of them, which closing would leave open. */
+static void end_all(struct links *l)
 {
-    /* The heart has copies of them, which closing would leave open. */
+    uint64_t deadline = in_s(CLOSE_S);
+
     for (size_t i = 0; i < l->n; i++)
         if (l->link[i].fd >= 0)
             shutdown(l->link[i].fd, SHUT_WR);
-    end_child(l->heart, true);
-    for (size_t i = 0; i < l->n; i++)
-        end_child(l->link[i].ssh, false);
+    end_child(l->heart, 0);
+    l->heart = 0;
     for (size_t i = 0; i < l->n; i++) {
+        end_child(l->link[i].ssh, deadline);
         scope_close(&l->link[i].fd);
+        l->link[i].fd = -1;
+        l->link[i].ssh = 0;
+    }
+}
+
+/* Only the connection may have gone, or the part have been killed: then what it looked
+ * after is still there, and is ended by another. */
+static void clean_up_behind(struct links *l, const bool *is_broken)
+{
+    uint64_t deadline = in_s(CLOSE_S);
+    struct err e = {0};
+
+    for (size_t i = 0; i < l->n; i++) {
+        err_clear(&e);
+        l->link[i].used = 0;
+        if (is_broken[i] && link_open(l, &l->link[i], &e) < 0)
+            log_warning("host %s of the job: %s", l->link[i].host, e.text);
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        err_clear(&e);
+        if (is_broken[i] && link_ready(&l->link[i], deadline, &e) < 0)
+            log_warning("what is left of the job on host %s ends by itself: %s",
+                        l->link[i].host, e.text);
+    }
+    end_all(l);
+}
+
+void links_close(struct links *l)
+{
+    auto_free bool *is_broken = calloc(l->n + 1, sizeof(*is_broken));
+    bool any = false;
+
+    for (size_t i = 0; is_broken && i < l->n; i++) {
+        is_broken[i] = l->link[i].name[0] && l->link[i].fd < 0;
+        any = any || is_broken[i];
+    }
+    end_all(l);
+    if (any)
+        clean_up_behind(l, is_broken);
+    for (size_t i = 0; i < l->n; i++) {
         free(l->link[i].cpu);
         free(l->link[i].keep);
     }
     free(l->link);
+    free(l->self);
+    free(l->workdir);
+    free(l->tmpdir);
     *l = (struct links){0};
 }

@@ -32,12 +32,15 @@ struct link {
     char line[LINK_LINE_SIZE]; /* what it has begun to say */
     size_t used;
     bool command_ended; /* see links_start */
+    bool is_empty;      /* nothing of the job runs there, when it was heard of last */
+    unsigned owed;      /* answers to links_count that have not come yet */
 };
 
 struct links {
     struct link *link; /* owned */
     size_t n;
-    pid_t heart; /* 0: none */
+    pid_t heart;                   /* 0: none */
+    char *self, *workdir, *tmpdir; /* as in links_how; owned */
 };
 
 struct links_how {
@@ -53,7 +56,7 @@ int links_open(const struct links_how *how, struct links *out, struct err *e);
 /* Lets one execute a program, ended by NULL. ERR_FAILED: the connection is broken. */
 int links_start(struct link *link, char *const *argv, struct err *e);
 
-/* Whether all still answer: the host of one that does not, or NULL. Does not wait. */
+/* Whether one has ended with what ran there: its host, or NULL. Does not wait. */
 const char *links_broken(struct links *l);
 
 /* Whether a host's command has ended. Call links_broken before. */
@@ -72,7 +75,8 @@ int links_count(struct link *link, unsigned timeout_s, struct links_count *out,
 /* Kills the job's processes on all of them; waits for some seconds at most. */
 void links_kill(struct links *l);
 
-/* Ends them, and with them what is left of the job there. */
+/* Ends them, and with them what is left of the job there. A host whose connection has
+ * broken is connected to once more for that, for some seconds. */
 void links_close(struct links *l);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/scope.h"
 #include "cpu/cpu.h"
 #include "dmtcp/processes.h"
+#include "dmtcp/tmpdir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -33,6 +33,7 @@ struct part {
     size_t n_letters;  /* two of each byte */
     size_t room_bytes; /* of `command` */
     pid_t child;       /* it, or 0 */
+    bool is_empty;     /* nothing of the job runs here, as was told last */
     int tmpdir_fd;
 };
 
@@ -128,6 +129,23 @@ static void kill_all(const struct part *p)
     }
 }
 
+/* It may be wrong about what has been started a moment ago. */
+static void tell_if_empty(struct part *p, bool is_empty)
+{
+    if (is_empty != p->is_empty)
+        printf("empty %d\n", is_empty);
+    p->is_empty = is_empty;
+}
+
+static void look_if_empty(struct part *p)
+{
+    auto_processes struct processes all = {0};
+    struct err ignored = {0};
+
+    if (list(p, &all, &ignored) == 0)
+        tell_if_empty(p, all.n == 0);
+}
+
 static void answer_count(const struct part *p)
 {
     auto_processes struct processes all = {0};
@@ -208,8 +226,10 @@ static _Noreturn void become(char *const *argv)
 static void start_command(struct part *p)
 {
     auto_free char **argv = p->child == 0 ? arguments(p) : NULL;
-    pid_t pid = argv ? fork() : -1;
+    pid_t pid;
 
+    tell_if_empty(p, false);
+    pid = argv ? fork() : -1;
     if (pid == 0)
         become(argv);
     p->child = pid > 0 ? pid : p->child;
@@ -243,6 +263,8 @@ static bool obey(struct part *p)
         } else if (said[i] == 'k') {
             kill_all(p);
             puts("gone");
+        } else if (said[i] == '.') {
+            look_if_empty(p);
         } else if (said[i] == 's') {
             start_command(p);
         } else if (said[i] >= 'A' && said[i] <= 'P' && take_letter(p, said[i]) < 0) {
@@ -264,21 +286,22 @@ static void look_after(struct part *p)
         silent_ms = ready > 0 ? 0 : silent_ms + LOOK_MS;
         if (ready > 0 && !obey(p))
             return;
+        /* That something runs here must be known soon, that nothing does need not. */
+        if (p->is_empty)
+            look_if_empty(p);
         fflush(stdout);
     }
 }
 
-/* Locked, or another run of this user on this host would take it for left behind
- * (session.c). */
+/* What lives of a run whose part was killed is in nobody's care any more. */
 static int make_tmpdir(struct part *p, struct err *e)
 {
-    if (mkdir(p->tmpdir, 0700) < 0)
-        return err_sys(e, "make %s", p->tmpdir);
-    p->tmpdir_fd = open(p->tmpdir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (p->tmpdir_fd < 0 || flock(p->tmpdir_fd, LOCK_SH) < 0 ||
-        access(p->tmpdir, F_OK) < 0)
-        return err_sys(e, "lock %s", p->tmpdir);
-    return 0;
+    bool is_taken_over;
+
+    p->tmpdir_fd = tmpdir_make_at(p->tmpdir, &is_taken_over, e);
+    if (p->tmpdir_fd >= 0 && is_taken_over)
+        kill_all(p);
+    return p->tmpdir_fd < 0 ? -1 : 0;
 }
 
 /* The directory of images must be the one that the supervisor sees. */

@@ -21,10 +21,13 @@
  *                                    not, the size of their images at most, and the
  *                                    name of one that is not
  *     gone                           for each 'k': it has killed them all
+ *     empty 1, empty 0               nothing of the job runs here, or something does:
+ *                                    when that changes; at first something may
  *     ended STATUS                   the program has, wait(2)
  * It is told of that by a letter from 'A' to 'P' for each four bits of its arguments,
  * the higher first, each with its NUL; and 's' starts it. Any other byte it reads only
- * tells that the other side lives.
+ * tells that the other side lives. An old TMPDIR that nobody holds is taken over, and
+ * what lives of it killed.
  */
 #ifndef DMTCP_PART_H
 #define DMTCP_PART_H

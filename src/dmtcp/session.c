@@ -7,13 +7,13 @@
 #include "base/proc.h"
 #include "base/scope.h"
 #include "base/str.h"
+#include "dmtcp/tmpdir.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -27,8 +27,6 @@ enum {
 };
 enum { FILES_MIN = 850 };
 enum { LAST_WORDS = 32 << 10, WORDS_MAX = 500 };
-
-static const char TMP_NAME[] = "qckpt-dmtcp-";
 
 /* ---- opening ---- */
 
@@ -76,50 +74,6 @@ static int remember_stdio(struct session *s, const int stdio[3], struct err *e)
     return 0;
 }
 
-/* What is left of a run that was killed: nobody has it locked any more. */
-static void sweep(const char *name)
-{
-    struct err ignored = {0};
-    auto_fd int fd =
-        openat(AT_FDCWD, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
-        flock(fd, LOCK_EX | LOCK_NB) == 0)
-        io_remove_tree(AT_FDCWD, name, &ignored);
-}
-
-static void sweep_all(void)
-{
-    auto_dir DIR *dir = opendir("/tmp");
-    struct dirent *entry;
-    char name[NAME_MAX + 16];
-
-    while (dir && (entry = readdir(dir))) {
-        if (strncmp(entry->d_name, TMP_NAME, sizeof(TMP_NAME) - 1) != 0)
-            continue;
-        snprintf(name, sizeof(name), "/tmp/%s", entry->d_name);
-        sweep(name);
-    }
-}
-
-/* Not in the job's TMPDIR: that is the job's to empty. */
-static int make_tmpdir(struct session *s, struct err *e)
-{
-    sweep_all();
-    snprintf(s->tmpdir, sizeof(s->tmpdir), "/tmp/%sXXXXXX", TMP_NAME);
-    if (!mkdtemp(s->tmpdir)) {
-        s->tmpdir[0] = '\0';
-        return err_sys(e, "make a directory in /tmp");
-    }
-    s->tmpdir_fd = open(s->tmpdir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    /* Somebody's sweep may have been between these. */
-    if (s->tmpdir_fd < 0 || flock(s->tmpdir_fd, LOCK_SH) < 0 ||
-        access(s->tmpdir, F_OK) < 0)
-        return err_sys(e, "lock %s", s->tmpdir);
-    return 0;
-}
-
 static int make_directories(struct session *s, const char *workdir, struct err *e)
 {
     if (str_format(s->workdir, sizeof(s->workdir), e, "%s", workdir) < 0 ||
@@ -131,7 +85,8 @@ static int make_directories(struct session *s, const char *workdir, struct err *
     s->images_fd = open(s->images, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (s->images_fd < 0)
         return err_sys(e, "open %s", s->images);
-    return make_tmpdir(s, e);
+    s->tmpdir_fd = tmpdir_make(s->tmpdir, e);
+    return s->tmpdir_fd < 0 ? -1 : 0;
 }
 
 static int open_all(struct session *s, const struct session_how *how, struct err *e)

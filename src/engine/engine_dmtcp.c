@@ -301,6 +301,19 @@ static void give_up_hopeless(struct engine_job *j)
               "on, though no process hinders it");
 }
 
+/* What ran on the other host is gone with the connection, or will be within a minute,
+ * and nobody else may ever tell the job. */
+static void look_at_links(struct engine_job *j)
+{
+    const char *host = j->is_lost ? NULL : links_broken(&j->session.links);
+
+    if (!host || j->session.has_ended)
+        return;
+    j->is_lost = true;
+    log_error("the connection to host %s of the job is broken: what ran there is lost",
+              host);
+}
+
 static void look_at_door(struct engine_job *j)
 {
     struct session *s = &j->session;
@@ -342,6 +355,7 @@ static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
 
     session_reap(&j->session);
     look_at_door(j);
+    look_at_links(j);
     *status = j->session.status;
     if (j->is_lost)
         return ENGINE_LOST;

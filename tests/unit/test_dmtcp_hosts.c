@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -210,6 +211,83 @@ static void nothing_outlives_the_connection(void)
     scratch_drop(&site.s);
 }
 
+static bool comes_true(bool (*what)(struct links *), struct links *links)
+{
+    for (int i = 0; i < 200; i++) {
+        if (what(links))
+            return true;
+        usleep(50000);
+    }
+    return false;
+}
+
+static bool is_broken(struct links *links)
+{
+    return links_broken(links) != NULL;
+}
+
+static bool is_known_as_empty(struct links *links)
+{
+    return !is_broken(links) && links->link[0].is_empty;
+}
+
+static bool is_known_as_used(struct links *links)
+{
+    return !is_broken(links) && !links->link[0].is_empty;
+}
+
+/* ssh here becomes the part. */
+static void what_a_killed_part_leaves_is_ended(void)
+{
+    struct site site;
+    struct links links = {0};
+    struct err e = {0};
+    int status = 0;
+    pid_t pid;
+
+    site_make(&site);
+    CHECK_INT(site_open(&site, &links, &e), 0);
+    if (links.n != 1)
+        return;
+    CHECK(comes_true(is_known_as_empty, &links));
+    pid = start_process_of_the_job(&site);
+    CHECK(comes_true(is_known_as_used, &links));
+    kill(links.link[0].ssh, SIGKILL);
+    CHECK(comes_true(is_broken, &links));
+    CHECK_STR(links_broken(&links), "other");
+    CHECK(is_there(site.tmpdir));
+    CHECK_INT(waitpid(pid, &status, WNOHANG), 0);
+    links_close(&links);
+    CHECK_INT(waitpid(pid, &status, WNOHANG), pid);
+    CHECK(!is_there(site.tmpdir));
+    scratch_drop(&site.s);
+}
+
+static void a_host_on_which_nothing_runs_may_go(void)
+{
+    struct site site;
+    struct links links = {0};
+    struct links_count count;
+    struct err e = {0};
+
+    site_make(&site);
+    CHECK_INT(site_open(&site, &links, &e), 0);
+    if (links.n != 1)
+        return;
+    CHECK(comes_true(is_known_as_empty, &links));
+    kill(links.link[0].ssh, SIGKILL);
+    for (int i = 0; i < 200 && links.link[0].fd >= 0; i++) {
+        CHECK(!links_broken(&links));
+        usleep(50000);
+    }
+    CHECK_INT(links.link[0].fd, -1);
+    CHECK_INT(links_count(&links.link[0], 20, &count, &e), 0);
+    CHECK_INT(count.under_dmtcp + count.foreign, 0);
+    links_close(&links);
+    CHECK(!is_there(site.tmpdir));
+    scratch_drop(&site.s);
+}
+
 static void a_command_is_executed_and_its_end_told(void)
 {
     char *command[] = {
@@ -314,12 +392,18 @@ static void a_host_that_cannot_serve_is_refused_by_name(void)
     struct site site;
     struct links links = {0};
     struct err e = {0};
+    int used;
 
     site_make(&site);
     mkdir(site.tmpdir, 0700);
+    used = open(site.tmpdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK_INT(flock(used, LOCK_SH), 0);
     CHECK_INT(site_open(&site, &links, &e), -1);
-    CHECK_HAS(e.text, "host other of the job: make ");
+    CHECK_HAS(e.text, "host other of the job: ");
+    CHECK_HAS(e.text, "is there already, and in use");
     CHECK(e.kind == ERR_REFUSED);
+    CHECK(is_there(site.tmpdir));
+    close(used);
     rmdir(site.tmpdir);
 
     err_clear(&e);
@@ -344,6 +428,8 @@ int main(int argc, char **argv)
     RUN(this_host_must_be_one_and_be_reachable);
     RUN(what_runs_on_another_host_is_counted_and_killed);
     RUN(nothing_outlives_the_connection);
+    RUN(what_a_killed_part_leaves_is_ended);
+    RUN(a_host_on_which_nothing_runs_may_go);
     RUN(a_command_is_executed_and_its_end_told);
     RUN(a_long_command_arrives_whole);
     RUN(a_host_says_what_its_cpu_offers);

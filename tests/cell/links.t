@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Jobs of several hosts that lose one, or the connection to it: they go on from their last
+# checkpoint, and nothing of them stays behind on any host.
+. "${0%/*}/lib.sh"
+is_dmtcp || skip_all hosts "only the DMTCP engine saves jobs of several hosts"
+"${QCKPT_DMTCP_PREFIX:-/nowhere}/bin/dmtcp_launch" --version 2>/dev/null | grep -q '(DMTCP) [123]\.' &&
+    skip_all hosts "only DMTCP 4 saves jobs of several hosts"
+cell_begin
+reason=$(cell ssh 2>&1) || skip_all ssh "$reason"
+
+jobs=/srv/shared/jobs
+cell as-manager sh -c "cat >/tmp/loose && qconf -Ap /tmp/loose && qconf -aattr queue pe_list loose all.q" >/dev/null <<P
+pe_name loose
+slots 100
+user_lists NONE
+xuser_lists NONE
+start_proc_args NONE
+stop_proc_args NONE
+allocation_rule 1
+control_slaves FALSE
+job_is_first_task TRUE
+urgency_slots min
+accounting_summary FALSE
+qsort_args NONE
+P
+
+declare -A id=()
+# began NAME STEPS OTHER: on n1 first, and on the other; it has a checkpoint
+began() {
+    reference "$1" $jobs/parts.py -s "$2"
+    id[$1]=$(submit_ckpt "$1" -r y -v QCKPT_INTERVAL=3,QCKPT_RETRY_DELAY=2 -pe loose 2 \
+        -masterq all.q@n1 -q "all.q@n1,all.q@$3" -b y $jobs/parts.py -s "$2")
+    ok "$1 has a checkpoint" wait_until 40 has_event "${id[$1]}" checkpoint
+    ok "$1 goes on" steps "$1" 35
+}
+# kill_on HOST PATTERN: what has it in its command line
+kill_on() {
+    cell on "$1" pkill -KILL -f -- "$2"
+}
+runs_on() {
+    cell on "$1" pgrep -f -- "$2" >/dev/null
+}
+leftovers() {
+    local host
+    for host in $(cell hosts); do
+        cell on "$host" sh -c 'ps -eo args | grep -E "[p]arts.py|[D]MTCP:|dmtcp_[s]sh|[-]-dmtcp-part"
+            ls -d /tmp/qckpt-dmtcp-* 2>/dev/null
+            grep -o "[^ ]*/\.work[^ ]*" /proc/mounts' | sed "s/^/$host: /"
+    done
+}
+no_leftovers() {
+    [ -z "$(leftovers)" ]
+}
+nothing_left() {
+    ok "nothing is left of $1" wait_until "${2-20}" no_leftovers || leftovers | sed 's/^/# /'
+}
+lost() {
+    events "${id[$1]}" '[a-z-]*' | jq -r .text | grep -F -e "${2-is lost}"
+}
+
+### The connection, and who looks after the other host ##########################
+
+began connection 150 n2
+kill_on n1 '^ssh .*--dmtcp-part'
+ok "without its connection it is restarted" wait_until 40 has_event "${id[connection]}" restarted
+ok "... which the log explains" lost connection "the connection to host n2 of the job is broken"
+ok "... on the same hosts" steps connection 70
+kill_on n2 '^/[^ ]* --dmtcp-part'
+ok "without the one who looks after n2 it is restarted" wait_until 40 has_event "${id[connection]}" restarted 2
+is "... and only the new run has a directory there" \
+    "$(cell on n2 sh -c 'ls -d /tmp/qckpt-dmtcp-*' | wc -l)" 1
+continued connection "${id[connection]}"
+nothing_left connection
+
+### While it is saved, and while it is restarted ################################
+
+began saved 150 n2
+asked=$(events "${id[saved]}" request | wc -l)
+suspend "${id[saved]}"
+wait_until 20 has_event "${id[saved]}" request $((asked + 1))
+kill_on n2 '^/[^ ]* --dmtcp-part'
+ok "killed while it is saved it is restarted" wait_until 60 has_event "${id[saved]}" restarted
+restarts=$(events "${id[saved]}" restarted | wc -l)
+ok "it goes on" steps saved 60
+suspend "${id[saved]}"
+ok "the restart begins on the other host" wait_until 40 runs_on n2 dmtcp_restart
+kill_on n2 dmtcp_restart
+ok "killed while it is restarted it is restarted again" wait_until 60 has_event "${id[saved]}" restarted $((restarts + 1))
+continued saved "${id[saved]}"
+nothing_left saved
+
+### A host ######################################################################
+
+began power 200 n2
+cell crash n2
+cell as-user qalter -q all.q@n1,all.q@n3 "${id[power]}" >/dev/null
+ok "its second host has lost its power, and it goes on without it" wait_until 120 has_event "${id[power]}" restarted
+cell boot n2
+continued power "${id[power]}"
+nothing_left power
+
+began cable 200 n2
+cell net n2 down
+cell as-user qalter -q all.q@n1,all.q@n3 "${id[cable]}" >/dev/null
+ok "the cable of its second host is cut, and it goes on without it" wait_until 120 has_event "${id[cable]}" restarted
+cell net n2 up
+continued cable "${id[cable]}"
+nothing_left cable 90
+
+### No room on a host ###########################################################
+
+began room 150 n2
+cell on n2 sh -c 'mount -t tmpfs -o size=16k,mode=1777 tmpfs /tmp && cat /dev/zero >/tmp/full 2>/dev/null'
+suspend "${id[room]}"
+ok "a host with a full /tmp is none to go on with" wait_until 60 has_event "${id[room]}" restart-failed
+ok "... which is named" lost room n2
+cell on n2 umount /tmp
+ok "with room it goes on" wait_until 90 has_event "${id[room]}" restarted
+continued room "${id[room]}"
+nothing_left room
+
+### Often #######################################################################
+
+began often 200 n2
+for move in 1 2 3 4 5; do
+    suspend "${id[often]}"
+    ok "moved ($move)" wait_until 60 has_event "${id[often]}" restarted $move
+done
+continued often "${id[often]}"
+nothing_left often
+done_testing
