@@ -153,10 +153,21 @@ static void say_what_is_left_out(struct text *t, const struct ge_raise_report *r
         say(t, "; the job itself asks for hosts without it: %s", r->contrary);
 }
 
-static void say_offers(struct text *t, const struct ge_offers *o, const struct err *e)
+/* What is known of who has it. */
+struct seen {
+    struct ge_offers offers;
+    bool here;      /* this host has it; others were not asked */
+    struct err why; /* it could not be found out */
+};
+
+static void say_offers(struct text *t, const struct seen *seen)
 {
-    if (e->kind != ERR_NONE)
-        say(t, "; what the cluster has could not be found out: %s", e->text);
+    const struct ge_offers *o = &seen->offers;
+
+    if (seen->here)
+        say(t, "; this host has that");
+    else if (seen->why.kind != ERR_NONE)
+        say(t, "; what the cluster has could not be found out: %s", seen->why.text);
     else if (o->enough == 0)
         say(t, "; none of the %u queue instances has that, so the job will wait",
             o->queues);
@@ -168,8 +179,7 @@ static void say_offers(struct text *t, const struct ge_offers *o, const struct e
 /* ---- asking ---- */
 
 static enum hook_cpu_outcome write_plan(const struct ge_raise *plan,
-                                        const struct ge_offers *offers,
-                                        const struct err *no_offers, struct text *t)
+                                        const struct seen *seen, struct text *t)
 {
     const struct ge_raise_report *r = ge_raise_report(plan);
     struct err e = {0};
@@ -182,7 +192,7 @@ static enum hook_cpu_outcome write_plan(const struct ge_raise *plan,
         say(t, "the job now asks for %s", r->added);
     else
         say(t, "the job asks already for hosts that can continue it");
-    say_offers(t, offers, no_offers);
+    say_offers(t, seen);
     say_what_is_left_out(t, r);
     return r->changes ? HOOK_CPU_ASKED : HOOK_CPU_ASKED_BEFORE;
 }
@@ -201,14 +211,34 @@ static void say_too_few(struct text *t, const struct ge_offers *o, unsigned host
             hosts, o->hosts, o->hosts == 1 ? "has" : "have", required);
 }
 
-/* The values of a cluster whose qstat shows no queue at all are not known: a site's
- * defaults (sge_qstat(5)) can hide them. */
-static enum hook_cpu_outcome ask(const struct ge_job *job, const char *host,
-                                 const struct wanted *w, bool even_nowhere,
+/* Mostly the job comes from a host that has what it needs, and one is enough: hundreds
+ * of jobs that migrate at once ask the queue master for one host each. The values of a
+ * cluster whose qstat shows no queue at all are not known: a site's defaults
+ * (sge_qstat(5)) can hide them. */
+static void look(const struct ge_raise *plan, const struct ge_job *job,
+                 const struct hook_cpu_how *how, struct seen *seen)
+{
+    const char *host = how->host;
+    struct err ignored = {0};
+
+    if (how->runs_here && host && job->hosts == 1 &&
+        ge_raise_offers(plan, host, true, TIMEOUT_MS, &seen->offers, &ignored) == 0) {
+        seen->here = seen->offers.hosts >= job->hosts;
+        if (seen->here)
+            return;
+    }
+    if (ge_raise_offers(plan, host, false, TIMEOUT_MS, &seen->offers, &seen->why) ==
+            0 &&
+        seen->offers.queues == 0)
+        err_set(&seen->why, ERR_NOTHING, "qstat -F shows no queue");
+}
+
+static enum hook_cpu_outcome ask(const struct ge_job *job,
+                                 const struct hook_cpu_how *how, const struct wanted *w,
                                  struct text *t)
 {
-    struct err e = {0}, no_offers = {0};
-    struct ge_offers offers = {0};
+    struct seen seen = {0};
+    struct err e = {0};
     auto_raise struct ge_raise *plan =
         ge_raise_plan(job->job, w->list, w->n, TIMEOUT_MS, &e);
 
@@ -221,20 +251,20 @@ static enum hook_cpu_outcome ask(const struct ge_job *job, const char *host,
         say_what_is_left_out(t, ge_raise_report(plan));
         return HOOK_CPU_UNKNOWN;
     }
-    if (ge_raise_offers(plan, job->user, host, TIMEOUT_MS, &offers, &no_offers) == 0 &&
-        offers.queues == 0)
-        err_set(&no_offers, ERR_NOTHING, "qstat -F shows no queue");
-    if (no_offers.kind == ERR_NONE && offers.hosts < job->hosts && !even_nowhere) {
-        say_too_few(t, &offers, job->hosts, ge_raise_required(plan));
+    look(plan, job, how, &seen);
+    if (seen.why.kind == ERR_NONE && seen.offers.hosts < job->hosts &&
+        !how->even_nowhere) {
+        say_too_few(t, &seen.offers, job->hosts, ge_raise_required(plan));
         say_what_is_left_out(t, ge_raise_report(plan));
         return HOOK_CPU_NOWHERE;
     }
-    return write_plan(plan, &offers, &no_offers, t);
+    return write_plan(plan, &seen, t);
 }
 
-enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job, const char *host,
+enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job,
+                                   const struct hook_cpu_how *how,
                                    const struct cpu_contract *contract,
-                                   bool even_nowhere, char text[HOOK_CPU_TEXT_SIZE])
+                                   char text[HOOK_CPU_TEXT_SIZE])
 {
     auto_free struct wanted *w = calloc(1, sizeof(*w));
     struct text t = {.out = text};
@@ -250,7 +280,7 @@ enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job, const char *host,
         return HOOK_CPU_ASKED_BEFORE;
     }
     to_requests(w);
-    return ask(job, host, w, even_nowhere, &t);
+    return ask(job, how, w, &t);
 }
 
 /* ---- array jobs ---- */
@@ -322,9 +352,9 @@ static int check_all_ran(const struct ge_job *job, struct err *e)
     return 0;
 }
 
-enum hook_cpu_outcome hook_cpu_ask_common(const struct ge_job *job, const char *host,
+enum hook_cpu_outcome hook_cpu_ask_common(const struct ge_job *job,
+                                          const struct hook_cpu_how *how,
                                           const struct cpu_contract *contract,
-                                          bool even_nowhere,
                                           char text[HOOK_CPU_TEXT_SIZE])
 {
     auto_free struct cpu_contract *common = malloc(sizeof(*common));
@@ -341,5 +371,5 @@ enum hook_cpu_outcome hook_cpu_ask_common(const struct ge_job *job, const char *
             common ? e.text : "out of memory");
         return HOOK_CPU_UNKNOWN;
     }
-    return hook_cpu_ask(job, host, common, even_nowhere, text);
+    return hook_cpu_ask(job, how, common, text);
 }

@@ -34,15 +34,22 @@ enum hook_cpu_outcome {
 
 enum { HOOK_CPU_TEXT_SIZE = 2560 };
 
+struct hook_cpu_how {
+    const char *host;  /* this one as Grid Engine calls it, or NULL */
+    bool runs_here;    /* so that what the job needs is known to exist on this host */
+    bool even_nowhere; /* ask also for what no host has: the job waits until one has */
+};
+
 /*
  * Adds what stands for the contract to the job's hard requests, where this host may.
- * `host` is this one as Grid Engine calls it, or NULL. What no host has, or fewer than
- * the job runs on (job->hosts), is asked for only with `even_nowhere`: the job then
- * waits until enough have. `text` is a sentence for the job's log in any case.
+ * What no host has, or fewer than the job runs on (job->hosts), is asked for only with
+ * `even_nowhere`: the job then waits until enough have. `text` is a sentence for the
+ * job's log in any case.
  */
-enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job, const char *host,
+enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job,
+                                   const struct hook_cpu_how *how,
                                    const struct cpu_contract *contract,
-                                   bool even_nowhere, char text[HOOK_CPU_TEXT_SIZE]);
+                                   char text[HOOK_CPU_TEXT_SIZE]);
 
 /* For a job that runs on several hosts: adds what all of them together need, as the
  * supervisor says it (struct job_status). */
@@ -53,9 +60,9 @@ int hook_cpu_add(struct cpu_contract *contract, const char *needs, struct err *e
  * every task with checkpoints needs; nothing as long as a task waits for its first
  * start, which may be anywhere, or as it is not known what one of them needs.
  */
-enum hook_cpu_outcome hook_cpu_ask_common(const struct ge_job *job, const char *host,
+enum hook_cpu_outcome hook_cpu_ask_common(const struct ge_job *job,
+                                          const struct hook_cpu_how *how,
                                           const struct cpu_contract *contract,
-                                          bool even_nowhere,
                                           char text[HOOK_CPU_TEXT_SIZE]);
 
 #endif

@@ -93,7 +93,9 @@ static enum choice read_choice(struct hook *h)
 static enum hook_cpu_outcome ask(struct hook *h, const struct job_status *run,
                                  bool even_nowhere, char text[HOOK_CPU_TEXT_SIZE])
 {
-    const char *host = h->host[0] ? h->host : NULL;
+    const struct hook_cpu_how how = {.host = h->host[0] ? h->host : NULL,
+                                     .runs_here = true,
+                                     .even_nowhere = even_nowhere};
     struct cpu_contract contract;
     struct err e = {0};
 
@@ -106,8 +108,8 @@ static enum hook_cpu_outcome ask(struct hook *h, const struct job_status *run,
     if (run->hosts > h->job.hosts)
         h->job.hosts = run->hosts;
     if (h->job.is_array)
-        return hook_cpu_ask_common(&h->job, host, &contract, even_nowhere, text);
-    return hook_cpu_ask(&h->job, host, &contract, even_nowhere, text);
+        return hook_cpu_ask_common(&h->job, &how, &contract, text);
+    return hook_cpu_ask(&h->job, &how, &contract, text);
 }
 
 /* A job whose starter waits for another host has nothing to do with this one: what this

@@ -35,6 +35,7 @@ bool wrong_host_ask(const struct ge_job *job, struct store *store, const char *h
                     char text[HOOK_CPU_TEXT_SIZE])
 {
     auto_free struct cpu_contract *contract = malloc(sizeof(*contract));
+    const struct hook_cpu_how how = {.host = host};
     struct err e = {0};
 
     if (!contract || read_contract(store, contract, &e) < 0) {
@@ -43,8 +44,8 @@ bool wrong_host_ask(const struct ge_job *job, struct store *store, const char *h
         return false;
     }
     if (job->is_array)
-        return hook_cpu_ask_common(job, host, contract, false, text) == HOOK_CPU_ASKED;
-    return hook_cpu_ask(job, host, contract, false, text) == HOOK_CPU_ASKED;
+        return hook_cpu_ask_common(job, &how, contract, text) == HOOK_CPU_ASKED;
+    return hook_cpu_ask(job, &how, contract, text) == HOOK_CPU_ASKED;
 }
 
 unsigned wrong_host_delay_s(unsigned n, unsigned first_s)

@@ -239,8 +239,10 @@ struct ge_offers {
  * scheduler sees them. Nothing else that the job asks for is looked at, nor whether
  * there is room now. A host that does not answer has no values of load sensors.
  * `qalter -w v` answers nothing for a running job, and does not know load sensors.
+ * With `only_there` the queue instances of `host` alone are looked at: in a cluster of
+ * thousands of hosts that is far less for the queue master and for the network.
  */
-int ge_raise_offers(const struct ge_raise *r, const char *user, const char *host,
+int ge_raise_offers(const struct ge_raise *r, const char *host, bool only_there,
                     unsigned timeout_ms, struct ge_offers *offers, struct err *e);
 
 /* The same from what qstat printed. */

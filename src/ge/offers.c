@@ -134,20 +134,33 @@ static char *names(const struct ge_raise *r)
     return text;
 }
 
-int ge_raise_offers(const struct ge_raise *r, const char *user, const char *host,
-                    unsigned timeout_ms, struct ge_offers *offers, struct err *e)
+/* Of the queue instances on `only`, or of all when it is NULL. No job is listed, which
+ * could be thousands: ':' is in no user's name (passwd(5)). */
+static int ask(const struct ge_raise *r, const char *only, unsigned timeout_ms,
+               struct spawn_output *output, struct err *e)
 {
-    auto_spawn_output struct spawn_output output = {0};
-    auto_free char *list = names(r);
-    char *argv[] = {(char *)"qstat", (char *)"-F",   list, (char *)"-u",
-                    (char *)user,    (char *)"-xml", NULL};
+    auto_free char *list = names(r), *queues = NULL;
+    char *argv[] = {(char *)"qstat", (char *)"-F", list, (char *)"-u", (char *)":",
+                    (char *)"-xml",  NULL,         NULL, NULL};
 
-    if (!list)
+    if (!list || (only && asprintf(&queues, "*@%s", only) < 0))
         return err_sys(e, "names of complexes");
     /* An empty list of names is one of all. */
     if (!list[0])
         return err_set(e, ERR_NOTHING, "there is nothing to ask the cluster for");
-    if (ge_tool_run(argv, timeout_ms, &output, e) < 0)
+    if (only) {
+        argv[6] = (char *)"-q";
+        argv[7] = queues;
+    }
+    return ge_tool_run(argv, timeout_ms, output, e);
+}
+
+int ge_raise_offers(const struct ge_raise *r, const char *host, bool only_there,
+                    unsigned timeout_ms, struct ge_offers *offers, struct err *e)
+{
+    auto_spawn_output struct spawn_output output = {0};
+
+    if (ask(r, only_there ? host : NULL, timeout_ms, &output, e) < 0)
         return -1;
     return ge_offers_parse(r, output.out, host, offers, e);
 }

@@ -110,6 +110,7 @@ echo '<job_info><queue_info>'
 n=0
 while read -r level; do
     n=$((n + 1))
+    case $7 in '' | "*@n$n") ;; *) continue ;; esac
     echo "<Queue-List><name>all.q@n$n</name><resource name=\"cpu_level\" type=\"hf\">$level</resource></Queue-List>"
 done <levels
 echo '</queue_info><job_info></job_info></job_info>'

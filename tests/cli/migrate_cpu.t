@@ -21,7 +21,7 @@ request() {
 # does what it is told and writes down how it was called.
 cluster() {
     local level i=0
-    rm -f "$work/hard" "$work"/qalter.calls
+    rm -f "$work/hard" "$work"/*.calls
     {
         echo "hostname h HOST == YES NO NONE 0"
         [[ " $1 " != *" cpu_level "* ]] || echo "cpu_level cpu_lvl INT <= YES NO 0 0"
@@ -46,7 +46,9 @@ case "\$*" in
     [ ! -s $work/hard ] || { echo '<JB_hard_resource_list>'; cat $work/hard; echo '</JB_hard_resource_list>'; }
     echo '</element></djob_info></detailed_job_info>' ;;
 -F*)
-    echo '<job_info><queue_info>'; cat $work/queues; echo '</queue_info></job_info>' ;;
+    echo "\$*" >>$work/qstat.calls
+    case "\$*" in *" -q *@"*) only="\${7#??}<" ;; *) only= ;; esac
+    echo '<job_info><queue_info>'; grep -F "@\$only" $work/queues; echo '</queue_info></job_info>' ;;
 *)
     cat $work/jobs ;;
 esac
@@ -120,6 +122,14 @@ start
 hook_name=dmtcp_migrate_cpu migrate
 is "the second time nothing grows" "$? $(qalter_calls | wc -l)" "0 1"
 ok "... and that is said" logged cpu-requests "asks already"
+stopped
+
+cluster cpu_level 3 3 1
+start
+migrate
+is "a host that has what the job needs is enough to know" "$? $(cat "$work/qstat.calls")" \
+    "0 -F cpu_level -u : -xml -q *@n1"
+ok "... which the log has" logged cpu-requests "the job now asks for cpu_level=3; this host has that"
 stopped
 
 ### What cannot be had ##########################################################
