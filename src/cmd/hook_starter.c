@@ -101,6 +101,7 @@ static void configure(struct starter *s, struct job_config *config)
         .argv = s->command.argv,
         .envp = environ,
         .may_launch = !s->has_generation,
+        .instead = engine_table[0],
         .none_runs = s->job.migrated,
         .job_script = s->command.script ? s->job.job_script : NULL,
         .is_given_up = is_given_up,

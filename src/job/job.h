@@ -35,6 +35,9 @@ struct job_config {
     /* Why a job that is launched runs without checkpoints: requests are refused with
      * this. Then `engine` only starts it. NULL: it can be saved. */
     const char *no_checkpoints;
+    /* Starts the job, likewise without checkpoints, when `engine` cannot start it.
+     * NULL: then it is not started. */
+    const struct engine *instead;
     const char *passed_over; /* why "auto" did not take a better engine; or NULL */
 
     /* The command; needed only when it may be launched. */

@@ -197,6 +197,23 @@ static int launch_in(struct supervisor *s, char *const *envp, struct err *e)
     return 0;
 }
 
+/* The engine works here, as far as its probe can tell, but not for this job: a limit is
+ * too low, there is no room. Nothing of the job has run. */
+static void do_without_engine(struct supervisor *s, struct err *why)
+{
+    snprintf(s->engine_failure, sizeof(s->engine_failure), "%s: %s", s->engine->name,
+             why->text);
+    fprintf(stderr, "qckpt: warning: this job runs without checkpoints: %s\n",
+            s->engine_failure);
+    s->unsaved = *s->config;
+    s->unsaved.engine = s->engine = s->config->instead;
+    s->unsaved.no_checkpoints = s->engine_failure;
+    s->unsaved.passed_over = NULL;
+    s->config = &s->unsaved;
+    store_workdir_remove(s->config->store);
+    err_clear(why);
+}
+
 /* A job that is never saved may use what this host has. */
 static int launch_job(struct supervisor *s, struct err *e)
 {
@@ -206,7 +223,12 @@ static int launch_job(struct supervisor *s, struct err *e)
         return launch_in(s, s->config->envp, e);
     if (contract_launch(&s->contract, s->config, &s->events, &envp, e) < 0)
         return -1;
-    return launch_in(s, envp, e);
+    if (launch_in(s, envp, e) == 0)
+        return 0;
+    if (!s->config->instead || s->engine == s->config->instead || e->kind == ERR_FENCED)
+        return -1;
+    do_without_engine(s, e);
+    return launch_in(s, s->config->envp, e);
 }
 
 /* A file size limit is the job's; our images may be larger. */

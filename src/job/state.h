@@ -8,6 +8,7 @@
 
 #include "job/contract.h"
 #include "job/events.h"
+#include "job/job.h"
 #include "job/saving.h"
 #include "job/supervisor.h"
 
@@ -30,8 +31,10 @@ struct supervisor {
     const struct engine *engine;
     struct engine_job *job;     /* NULL before it is started and after it is over */
     const char *no_checkpoints; /* the job was launched so: why; else NULL */
-    unsigned interval_s;        /* 0: none */
-    pid_t sentinel;             /* -1: none any more */
+    struct job_config unsaved;  /* `config` of a job that its engine could not start */
+    char engine_failure[1200];
+    unsigned interval_s; /* 0: none */
+    pid_t sentinel;      /* -1: none any more */
     int signals;
     bool suspended;
     sigset_t held;     /* signals that came while the job stood at its image */

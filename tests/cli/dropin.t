@@ -162,20 +162,34 @@ with_dmtcp() {
     # Where DMTCP's coordinator cannot be started, and $work cannot be seen.
     room=$(mktemp -d /var/tmp/qckpt-cli-XXXXXX)
     cp "$QCKPT" "$room/dmtcp_starter"
+    ln -s dmtcp_starter "$room/dmtcp_migrate"
     ckpt_dir=$room util=$room
     # shellcheck disable=SC2016
     as=(unshare -rm sh -c 'mount -t tmpfs -o nr_inodes=1 full /tmp && exec "$@"' -)
     if unshare -rm true 2>/dev/null; then
-        start false
-        is "no room in /tmp: the job runs" "$(ended)" 1
-        ok "... and says so" grep -q "runs without checkpoints: make a directory in /tmp" "$work/err"
-        ok "... and in qckpt show" grep -q "state      unsupervised: .*make a directory in /tmp" \
-            <<<"$("$QCKPT" show -d "$room/$user/4711.1")"
+        job_dir=$room/$user/4711.1
+        rm -f go
+        printf '#!/bin/sh\necho begun; while [ ! -e go ]; do sleep 0.1; done; exit 5\n' >"$room/job"
+        chmod +x "$room/job"
+        start "$room/job"
+        ok "no room in /tmp: the job runs" wait_until 20 is_running
+        ok "... and says so" grep -q "runs without checkpoints: dmtcp: make a directory in /tmp" "$work/err"
+        ok "... and in qckpt show" grep -q "state      runs without checkpoints: .*make a directory in /tmp" \
+            <<<"$("$QCKPT" show -d "$job_dir")"
+        in_job "$util/dmtcp_migrate"
+        is "... a migration is refused" $? 3
+        touch go
+        is "... and leaves it running" "$(ended) $(<"$work/out")" "5 begun"
+        # Grid Engine runs it again because of the migration.
+        as=(RESTARTED=1)
+        start "$room/job"
+        is "... and it is not run twice" "$(ended) $(<"$work/out")" "5 "
     else
         skip userns "no room in /tmp" "no unprivileged user namespaces"
     fi
     rm -rf "$room"
     ckpt_dir=$work/ckpt util=$work/util as=()
+    job_dir=$ckpt_dir/$user/4711.1
 }
 cd "$work" || bail_out "no directory $work"
 if [ -x "$dmtcp/bin/dmtcp_launch" ]; then
