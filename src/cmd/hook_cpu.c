@@ -233,6 +233,23 @@ static void look(const struct ge_raise *plan, const struct ge_job *job,
         err_set(&seen->why, ERR_NOTHING, "qstat -F shows no queue");
 }
 
+/* The cluster may have taken seconds to answer: what the user has made of the job's
+ * requests meanwhile (qalter) must not be taken back. */
+static enum hook_cpu_outcome write_anew(const struct ge_job *job,
+                                        const struct wanted *w, const struct seen *seen,
+                                        struct text *t)
+{
+    struct err e = {0};
+    auto_raise struct ge_raise *plan =
+        ge_raise_plan(job->job, w->list, w->n, TIMEOUT_MS, &e);
+
+    if (!plan) {
+        say(t, "the job's requests could not be raised: %s", e.text);
+        return HOOK_CPU_UNKNOWN;
+    }
+    return write_plan(plan, seen, t);
+}
+
 static enum hook_cpu_outcome ask(const struct ge_job *job,
                                  const struct hook_cpu_how *how, const struct wanted *w,
                                  struct text *t)
@@ -258,7 +275,8 @@ static enum hook_cpu_outcome ask(const struct ge_job *job,
         say_what_is_left_out(t, ge_raise_report(plan));
         return HOOK_CPU_NOWHERE;
     }
-    return write_plan(plan, &seen, t);
+    return ge_raise_report(plan)->changes ? write_anew(job, w, &seen, t)
+                                          : write_plan(plan, &seen, t);
 }
 
 enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job,

@@ -47,6 +47,7 @@ case "\$*" in
     echo '</element></djob_info></detailed_job_info>' ;;
 -F*)
     echo "\$*" >>$work/qstat.calls
+    [ ! -e $work/meanwhile ] || mv $work/meanwhile $work/hard
     case "\$*" in *" -q *@"*) only="\${7#??}<" ;; *) only= ;; esac
     echo '<job_info><queue_info>'; grep -F "@\$only" $work/queues; echo '</queue_info></job_info>' ;;
 *)
@@ -122,6 +123,15 @@ start
 hook_name=dmtcp_migrate_cpu migrate
 is "the second time nothing grows" "$? $(qalter_calls | wc -l)" "0 1"
 ok "... and that is said" logged cpu-requests "asks already"
+stopped
+
+cluster cpu_level 1 3
+request h_rt 3600 >"$work/hard"
+request h_rt 7200 >"$work/meanwhile"
+start
+migrate
+is "what the user alters while the cluster is asked stays" "$? $(qalter_calls)" \
+    "0 -l h_rt=7200,cpu_level=3 4711"
 stopped
 
 cluster cpu_level 3 3 1
