@@ -418,9 +418,13 @@ static void clean_up_behind(struct links *l, const bool *is_broken)
     }
     for (size_t i = 0; i < l->n; i++) {
         err_clear(&e);
-        if (is_broken[i] && link_ready(&l->link[i], deadline, &e) < 0)
-            log_warning("what is left of the job on host %s ends by itself: %s",
-                        l->link[i].host, e.text);
+        if (!is_broken[i] || link_ready(&l->link[i], deadline, &e) == 0)
+            continue;
+        log_warning("host %s cannot be reached: what may be left of the job there ends "
+                    "by itself, %d s after the connection to it",
+                    l->link[i].host, PART_SILENCE_S);
+        end_child(l->link[i].ssh, 0);
+        l->link[i].ssh = 0;
     }
     end_all(l);
 }
