@@ -54,6 +54,7 @@ struct capture {
     bool is_held;    /* the job stands still, and door_release would let it go */
     bool is_overdue; /* failed, but DMTCP has not answered yet */
     struct err failure;
+    struct err last; /* why the try before this one was no whole job */
     int epoll, timer;
     uint64_t begun_us, look_us; /* in CAPTURE_WAITS: not before */
     struct ready_watch watch;
@@ -211,6 +212,7 @@ static void try_again(struct capture *c, const struct err *why)
     uint64_t pause_us = now_us() - c->asked_us;
 
     let_go(c);
+    c->last = *why;
     c->stats.pause_us += pause_us;
     if (gap_ms < pause_us / 1000)
         gap_ms = pause_us / 1000;
@@ -376,15 +378,19 @@ static int ask(struct capture *c, struct err *e)
     return 0;
 }
 
-/* The coordinator ends with the job's last process, which is seen after it. */
-static void fail_at_end(struct capture *c, struct err *why)
+/* The coordinator ends with the job's last process, which is seen after it; it may
+ * hang up in the middle of an answer. */
+static void fail_at_end(struct capture *c, const struct err *why)
 {
-    for (int i = 0; why->kind == ERR_GONE && i < END_TRIES; i++) {
+    bool may_be_gone = why->kind == ERR_GONE || why->kind == ERR_FAILED;
+
+    for (int i = 0; may_be_gone && i < END_TRIES; i++) {
         if (session_reap(c->session))
             return; /* and the step says so */
         poll(NULL, 0, END_MS);
     }
-    fail(c, why);
+    /* Not got going again: what was wrong with that try says more. */
+    fail(c, c->tries > 0 && !c->runs && why->kind == ERR_REFUSED ? &c->last : why);
 }
 
 static void wait_for_moment(struct capture *c)
