@@ -9,7 +9,9 @@
  *
  * A client's first byte is its request: 'w' joins as a worker; "s", "c", "r", "o" write
  * DMT:SUSPEND, DMT:WriteCkpt, DMT:Restart or another text of 12 bytes to every worker;
- * 'k' is DMTCP's kill. FAKE_COORDINATOR=port, silent or fails: misbehaves at its start.
+ * 'k' is DMTCP's kill. FAKE_COORDINATOR=port, silent or fails: misbehaves at its start;
+ * hello: reads a message of 208 bytes and what is behind it, and says what it has read;
+ * alone: ends if anybody else holds a connection that it has just accepted.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,10 +20,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LISTENER = 821, WORKERS_MAX = 8 };
+enum { LISTENER = 821, WORKERS_MAX = 8, HELLO_SIZE = 208, HELLO_MORE = 8 };
 
 static void on_signal(int signal_number)
 {
@@ -53,7 +56,35 @@ static void broadcast(const int *workers, int count, const char *name)
     }
 }
 
-static void serve(void)
+/* What has gone is out of the set. DMTCP's coordinator hears of the end of one that has
+ * not once more. */
+static void check_alone(int fd)
+{
+    struct epoll_event event = {.events = EPOLLOUT};
+    int set = epoll_create1(0);
+
+    if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0)
+        exit(6);
+    close(fd);
+    if (epoll_wait(set, &event, 1, 0) != 0) {
+        fprintf(stderr, "somebody else holds the connection\n");
+        exit(7);
+    }
+    close(set);
+}
+
+static void tell_hello(int fd)
+{
+    char message[HELLO_SIZE + HELLO_MORE];
+
+    /* By the size of the message, as DMTCP does. */
+    if (read(fd, message, HELLO_SIZE) == HELLO_SIZE &&
+        read(fd, message + HELLO_SIZE, HELLO_MORE) == HELLO_MORE)
+        must_write(fd, message, sizeof(message));
+    close(fd);
+}
+
+static void serve(const char *mode)
 {
     int workers[WORKERS_MAX], count = 0;
 
@@ -73,6 +104,14 @@ static void serve(void)
         /* DMTCP keeps the address that accept told it. */
         if (peer.ss_family != AF_INET || size != sizeof(struct sockaddr_in))
             exit(5);
+        if (mode && strcmp(mode, "alone") == 0) {
+            check_alone(fd);
+            continue;
+        }
+        if (mode && strcmp(mode, "hello") == 0) {
+            tell_hello(fd);
+            continue;
+        }
         if (read(fd, &request, 1) != 1)
             request = 0;
         switch (request) {
@@ -122,5 +161,5 @@ int main(int argc, char **argv)
         for (;;)
             pause();
     write_port(path, mode && strcmp(mode, "port") == 0 ? 7779 : ntohs(name.sin_port));
-    serve();
+    serve(mode);
 }
