@@ -6,8 +6,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* It is sent right after connect(2), but the sender may have to wait for a CPU. */
-enum { WAIT_MS = 200 };
+/* It is sent right after connect(2), but the sender may have to wait for a CPU. The
+ * coordinator would wait for it too, without end. */
+enum { WAIT_MS = 5000 };
 
 /* Where in the message, and what it may say there. */
 enum { AT_MAGIC = 0, AT_SIZE = 88, AT_TYPE = 96, AT_STATE = 100 };

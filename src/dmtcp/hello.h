@@ -21,7 +21,7 @@
 /* The same from 3.2 to 4.2; what has another size is left alone. */
 enum { HELLO_SIZE = 208 };
 
-/* Waits for a moment for the first message on a connection. True: it would have been
+/* Waits some seconds for the first message on a connection. True: it would have been
  * rejected; `bytes` is what the coordinator is to read in its place. False: nothing was
  * taken. Allocates nothing. */
 bool hello_take(int fd, unsigned char bytes[HELLO_SIZE]);
