@@ -33,9 +33,9 @@ enum { RUNS_MS = 50, READY_MS = 3, READY_SHARE = 4 };
  * What is ready when DMTCP is asked need not be when it has stopped the job: between
  * the two a child may have ended. Then it is asked again, so often in all: of a job
  * that starts 50 programs a second two tries of three fail. Each lets the job stand
- * still until its images are written, so it runs at least as long in between, each time
- * GAP_MS longer than before, and no try begins when the freeze time-out has passed
- * since the first.
+ * still until its images are written, so it (unless it shall stop anyway) runs at least
+ * as long in between, each time GAP_MS longer than before, and no try begins when the
+ * freeze time-out has passed since the first.
  */
 enum { TRIES = 8, GAP_MS = 500 };
 
@@ -220,7 +220,7 @@ static void try_again(struct capture *c, const struct err *why)
     let_go(c);
     c->last = *why;
     c->stats.pause_us += pause_us;
-    if (gap_ms < pause_us / 1000)
+    if (gap_ms < pause_us / 1000 && !c->how.stop)
         gap_ms = pause_us / 1000;
     images_free(&c->record.images);
     command_list_free(&c->workers);
