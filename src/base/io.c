@@ -133,6 +133,17 @@ int io_read_file(int dirfd, const char *name, size_t max, char **data, size_t *s
     return 0;
 }
 
+int io_write_text(const char *path, const char *text, struct err *e)
+{
+    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_sys(e, "open %s", path);
+    if (write(fd, text, strlen(text)) < 0)
+        return err_sys(e, "write %s", path);
+    return 0;
+}
+
 int io_close(int *fd, struct err *e)
 {
     int taken = take_fd(fd);

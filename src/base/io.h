@@ -43,6 +43,9 @@ int io_create_file(int dirfd, const char *name, const void *data, size_t size,
 int io_replace_file(int dirfd, const char *name, const void *data, size_t size,
                     struct err *e);
 
+/* Writes to a file that exists, in one write(2): a setting of the kernel. */
+int io_write_text(const char *path, const char *text, struct err *e);
+
 /* Closes *fd and reports what close reports (NFS: a write that failed). *fd is -1 then.
  */
 int io_close(int *fd, struct err *e);

@@ -21,7 +21,7 @@ struct start_how {
     char *const *envp;
     int stdio[3];           /* become descriptors 0, 1, 2 */
     bool take_tty;          /* stdio[0] becomes the controlling terminal: it must not be
-                             * anybody's          at this moment (TIOCNOTTY is the caller's) */
+                             * anybody's at this moment (TIOCNOTTY is the caller's) */
     sigset_t mask, ignored; /* every signal not in `ignored` gets its default action */
     const char *name;       /* for messages; NULL: path */
 

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/proc.h"
 #include "base/scope.h"
+#include "base/start.h"
 #include "native/memory/writer.h"
 #include "native/native.h"
 #include "native/save/checkpoint.h"
@@ -72,7 +73,7 @@ static struct engine_job *native_engine_launch(const struct engine_launch *how,
                                                struct err *e)
 {
     auto_engine_job struct engine_job *j = job_new(e);
-    struct native_launch launch = {
+    const struct start_how launch = {
         .path = how->path,
         .argv = how->argv,
         .envp = how->envp,

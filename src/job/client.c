@@ -192,17 +192,6 @@ static int ask_client(struct client *c, const struct protocol_request *request,
     return read_answer(c, progress, arg, answer, e);
 }
 
-static int ask(int fd, const struct protocol_request *request, unsigned timeout_s,
-               job_progress *progress, void *arg, struct protocol_answer *answer,
-               struct err *e)
-{
-    struct client client = {.fd = fd, .deadline_us = UINT64_MAX};
-
-    if (timeout_s > 0)
-        client.deadline_us = clock_us() + timeout_s * UINT64_C(1000000);
-    return ask_client(&client, request, progress, arg, answer, e);
-}
-
 static int find_run(struct store *store, struct store_epoch *run, struct err *e)
 {
     struct err none = {0};
@@ -226,20 +215,34 @@ static int find_run(struct store *store, struct store_epoch *run, struct err *e)
     return 0;
 }
 
+/* Asks the supervisor of the job's current run. */
+static int ask(struct store *store, const struct protocol_request *request,
+               unsigned timeout_s, job_progress *progress, void *arg,
+               struct protocol_answer *answer, struct err *e)
+{
+    struct client client = {.deadline_us = UINT64_MAX};
+    struct store_epoch run;
+    auto_fd int fd = -1;
+
+    if (find_run(store, &run, e) < 0)
+        return -1;
+    fd = connect_to(&run, e);
+    if (fd < 0)
+        return -1;
+    client.fd = fd;
+    if (timeout_s > 0)
+        client.deadline_us = clock_us() + timeout_s * UINT64_C(1000000);
+    return ask_client(&client, request, progress, arg, answer, e);
+}
+
 int job_request_checkpoint(struct store *store, bool stop, unsigned timeout_s,
                            job_progress *progress, void *arg,
                            struct job_checkpoint *result, struct err *e)
 {
     const struct protocol_request request = {.op = OP_CHECKPOINT, .stop = stop};
     struct protocol_answer answer;
-    struct store_epoch run;
 
-    auto_fd int fd = -1;
-
-    if (find_run(store, &run, e) < 0)
-        return -1;
-    fd = connect_to(&run, e);
-    if (fd < 0 || ask(fd, &request, timeout_s, progress, arg, &answer, e) < 0)
+    if (ask(store, &request, timeout_s, progress, arg, &answer, e) < 0)
         return -1;
     *result = answer.checkpoint;
     return 0;
@@ -250,14 +253,8 @@ int job_request_status(struct store *store, unsigned timeout_s,
 {
     const struct protocol_request request = {.op = OP_STATUS};
     struct protocol_answer answer;
-    struct store_epoch run;
 
-    auto_fd int fd = -1;
-
-    if (find_run(store, &run, e) < 0)
-        return -1;
-    fd = connect_to(&run, e);
-    if (fd < 0 || ask(fd, &request, timeout_s, NULL, NULL, &answer, e) < 0)
+    if (ask(store, &request, timeout_s, NULL, NULL, &answer, e) < 0)
         return -1;
     *status = answer.status;
     return 0;

@@ -58,25 +58,15 @@ void native_root_forget(struct native_root *root)
     root->tmpdir = NULL;
 }
 
-int native_start(const struct native_launch *how, struct native_root *root,
-                 struct err *e)
+int native_start(const struct start_how *how, struct native_root *root, struct err *e)
 {
     struct native_root made = {.parent = getpid(), .status_fd = -1};
-    const struct start_how start = {
-        .path = how->path,
-        .argv = how->argv,
-        .envp = how->envp,
-        .stdio = {how->stdio[0], how->stdio[1], how->stdio[2]},
-        .take_tty = how->take_tty,
-        .mask = how->mask,
-        .ignored = how->ignored,
-    };
 
     made.inner_parent_pid = made.parent;
     if (native_root_remember(&made, how->stdio, find_variable(how->envp, "TMPDIR"), e) <
         0)
         return -1;
-    if (start_program(&start, &made.root, NULL, e) < 0) {
+    if (start_program(how, &made.root, NULL, e) < 0) {
         native_root_forget(&made);
         return -1;
     }

@@ -10,13 +10,12 @@
 #ifndef NATIVE_NATIVE_H
 #define NATIVE_NATIVE_H
 
-#include <signal.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 struct err;
 struct native_job;
+struct start_how;
 
 /* What both ways of starting leave behind; the checkpoint side works on it. Pids are as
  * the caller sees them. */
@@ -30,17 +29,6 @@ struct native_root {
     char *tmpdir;             /* owned; NULL when unknown */
 };
 
-struct native_launch {
-    const char *path;
-    char *const *argv;
-    char *const *envp;
-    int stdio[3];  /* become descriptors 0, 1, 2 of the job */
-    bool take_tty; /* stdio[0] becomes the controlling terminal: it must not be
-                    * anybody's at this moment (TIOCNOTTY is the caller's) */
-    /* Every signal not in `ignored` gets its default action. */
-    sigset_t mask, ignored;
-};
-
 /* Fills stdio (new copies) and tmpdir of `root`; forget closes and frees what a root
  * owns, status_fd too. */
 int native_root_remember(struct native_root *root, const int stdio[3],
@@ -49,8 +37,7 @@ void native_root_forget(struct native_root *root);
 
 /* launch.c: forks and execs; 0 and *root filled, or -1: the program could not be
  * started (e->sys is errno of execve). */
-int native_start(const struct native_launch *how, struct native_root *root,
-                 struct err *e);
+int native_start(const struct start_how *how, struct native_root *root, struct err *e);
 
 struct native_restart {
     int stdio[3];

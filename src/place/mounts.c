@@ -2,13 +2,12 @@
 #include "place/mounts.h"
 
 #include "base/err.h"
+#include "base/io.h"
 #include "base/scope.h"
 
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,29 +22,18 @@ bool mounts_has_capabilities(uint64_t wanted)
     return ((data[0].effective | (uint64_t)data[1].effective << 32) & wanted) == wanted;
 }
 
-static int write_file(const char *path, const char *text, struct err *e)
-{
-    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return err_sys(e, "open %s", path);
-    if (write(fd, text, strlen(text)) < 0)
-        return err_sys(e, "write %s", path);
-    return 0;
-}
-
 /* One id each, which an unprivileged process may map (user_namespaces(7)). */
 int mounts_map_ids(uid_t uid, gid_t gid, struct err *e)
 {
     char map[64];
 
-    if (write_file("/proc/self/setgroups", "deny", e) < 0)
+    if (io_write_text("/proc/self/setgroups", "deny", e) < 0)
         return -1;
     snprintf(map, sizeof(map), "%u %u 1", uid, uid);
-    if (write_file("/proc/self/uid_map", map, e) < 0)
+    if (io_write_text("/proc/self/uid_map", map, e) < 0)
         return -1;
     snprintf(map, sizeof(map), "%u %u 1", gid, gid);
-    return write_file("/proc/self/gid_map", map, e);
+    return io_write_text("/proc/self/gid_map", map, e);
 }
 
 int mounts_detach(struct err *e)

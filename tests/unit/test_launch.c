@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/scope.h"
+#include "base/start.h"
 #include "tap.h"
 
 #include <errno.h>
@@ -11,10 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct native_launch command(char *const *argv)
+static struct start_how command(char *const *argv)
 {
     static char *env[] = {"PATH=/usr/bin:/bin", "TMPDIR=/some/where", "X=1", NULL};
-    struct native_launch how = {.path = argv[0], .argv = argv, .envp = env};
+    struct start_how how = {.path = argv[0], .argv = argv, .envp = env};
 
     for (int i = 0; i < 3; i++)
         how.stdio[i] = i;
@@ -37,7 +38,7 @@ static void a_job_runs_in_its_own_session_with_its_own_files(void)
     char *argv[] = {"sh", "-c",
                     "read a; echo got $a $X >&2; echo $(ps -o sid=,pgid= -p $$) $$",
                     NULL};
-    struct native_launch how = command(argv);
+    struct start_how how = command(argv);
     struct native_root root;
     struct err e = {0};
     int in[2], out[2];
@@ -66,7 +67,7 @@ static void a_job_runs_in_its_own_session_with_its_own_files(void)
 static void a_missing_program_is_an_error_with_its_errno(void)
 {
     char *argv[] = {"/no/such/program", NULL};
-    struct native_launch how = command(argv);
+    struct start_how how = command(argv);
     struct native_root root;
     struct err e = {0};
 
@@ -81,7 +82,7 @@ static void a_script_without_first_line_is_run_by_sh(void)
 {
     char path[] = "/tmp/qckpt-launch-XXXXXX";
     char *argv[] = {path, "7", NULL};
-    struct native_launch how = command(argv);
+    struct start_how how = command(argv);
     struct native_root root;
     struct err e = {0};
     int fd = mkstemp(path);
@@ -97,7 +98,7 @@ static void signals_are_as_asked(void)
 {
     char *argv[] = {"grep", "-c", "^SigBlk:.*200$\\|^SigIgn:.*1000$",
                     "/proc/self/status", NULL};
-    struct native_launch how = command(argv);
+    struct start_how how = command(argv);
     struct native_root root;
     struct err e = {0};
     int out[2];
@@ -118,7 +119,7 @@ static void signals_are_as_asked(void)
 static void swapped_standard_files_end_up_right(void)
 {
     char *argv[] = {"sh", "-c", "echo one; echo two >&2", NULL};
-    struct native_launch how = command(argv);
+    struct start_how how = command(argv);
     struct native_root root;
     struct err e = {0};
     int out[2], err[2], saved[3];

@@ -50,17 +50,6 @@ pid_t namespaces_clone(const struct namespaces *ns, struct err *e)
     return pid;
 }
 
-static int write_file(const char *path, const char *text, struct err *e)
-{
-    auto_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return err_sys(e, "open %s", path);
-    if (write(fd, text, strlen(text)) < 0)
-        return err_sys(e, "write %s", path);
-    return 0;
-}
-
 int namespaces_enter(const struct namespaces *ns, struct err *e)
 {
     if (ns->user && mounts_map_ids(ns->uid, ns->gid, e) < 0)
@@ -127,7 +116,7 @@ int namespaces_set_clocks(uint64_t monotonic_ns, uint64_t boottime_ns, bool *sup
     split(offset_for(boottime_ns, CLOCK_BOOTTIME, present, "boottime"), &bs, &bns);
     snprintf(text, sizeof(text), "monotonic %lld %lld\nboottime %lld %lld\n", ms, mns,
              bs, bns);
-    return write_file(path, text, e);
+    return io_write_text(path, text, e);
 }
 
 /* ---- pids ---- */
@@ -146,7 +135,7 @@ int namespaces_allow_pid(pid_t pid, struct err *e)
     if (pid < max)
         return 0;
     snprintf(raised, sizeof(raised), "%d", pid + 1);
-    if (write_file(path, raised, &ignored) == 0)
+    if (io_write_text(path, raised, &ignored) == 0)
         return 0;
     return err_set(e, ERR_REFUSED,
                    "the job has pid %d, but kernel.pid_max is %ld here; raise it with "
