@@ -370,6 +370,21 @@ static int check_all_ran(const struct ge_job *job, struct err *e)
     return 0;
 }
 
+/* Hundreds of tasks that leave at once must not each read what all the others need. */
+static bool asks_already(const struct ge_job *job, const struct cpu_contract *contract)
+{
+    auto_free struct wanted *w = calloc(1, sizeof(*w));
+    auto_raise struct ge_raise *plan = NULL;
+    struct err ignored = {0};
+
+    if (!w)
+        return false;
+    w->n = cpu_contract_requests(contract, w->cpu);
+    to_requests(w);
+    plan = ge_raise_plan(job->job, w->list, w->n, TIMEOUT_MS, &ignored);
+    return plan && ge_raise_report(plan)->asks > 0 && !ge_raise_report(plan)->changes;
+}
+
 enum hook_cpu_outcome hook_cpu_ask_common(const struct ge_job *job,
                                           const struct hook_cpu_how *how,
                                           const struct cpu_contract *contract,
@@ -380,6 +395,8 @@ enum hook_cpu_outcome hook_cpu_ask_common(const struct ge_job *job,
     struct err e = {0};
 
     text[0] = '\0';
+    if (asks_already(job, contract))
+        return hook_cpu_ask(job, how, contract, text);
     if (common)
         *common = *contract;
     if (!common || check_all_ran(job, &e) < 0 || narrow_to_tasks(job, common, &e) < 0) {

@@ -218,6 +218,15 @@ is "as long as tasks wait for their first start the requests stay" "$? $(qalter_
 ok "... which is said" logged cpu-requests "tasks that have not been started yet may run anywhere"
 stopped
 
+cluster cpu_level 1 3 4
+request cpu_level 3 >"$work/hard"
+start
+migrate
+is "a task whose array asks for enough" "$? $(qalter_calls)" "0 "
+ok "... looks at no other" logged cpu-requests "asks already for hosts that can continue it"
+stopped
+cluster cpu_level 1 3 4
+
 # A second task, on a lesser host.
 jobs r 1 Rq 2 >"$work/jobs"
 other=$ckpt_dir/$user/4711.2
