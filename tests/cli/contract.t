@@ -43,8 +43,8 @@ stopped_on() {
 }
 stopped_on x86-64-v3
 is "a host with less: refused" "$(status_of fake x86-64-v2 "$QCKPT" restart -d job)" 3
-ok "... what is missing is named, once" is \
-    "$(grep -c "^qckpt: host $(uname -n) lacks .*avx2.*; generation 1 was made where they exist$" said) $(wc -l <said)" "1 1"
+is "... what is missing is named, once" \
+    "$(grep -c "^qckpt: nothing was started: host $(uname -n) lacks .*avx2.*; generation 1 was made where they exist$" said) $(wc -l <said)" "1 1"
 ok "... show has what it needs" grep -q "^ *needs x86-64-v3 (host policy: 23 flags).*; this host lacks abm avx avx2" \
     <(fake x86-64-v2 "$QCKPT" show -d job)
 ok "... and that another host has that" grep -q "; this host has that$" \
@@ -75,7 +75,7 @@ with_dmtcp() {
     local -x QCKPT_ENGINE=dmtcp QCKPT_DMTCP_PREFIX=$dmtcp QCKPT_CPU=baseline=x86-64-v2
     stopped_on x86-64-v4
     is "DMTCP: a host with less" "$(status_of fake x86-64-v1 "$QCKPT" restart -d job)" 3
-    ok "... is refused by name" grep -q "^qckpt: host .* lacks .*; generation 1 was made" said
+    ok "... is refused by name" grep -q "^qckpt: nothing was started: host .* lacks .*; generation 1 was made" said
     touch go
     is "... one of the baseline continues" "$(status_of fake x86-64-v2 "$QCKPT" restart -d job)" 7
     rm go
