@@ -180,9 +180,9 @@ for way in $ways; do
     ok "no-interpreter, $way: waits for a person" wait_until 20 eval '[ "$(state $job)" = Eqw ]'
 done
 
-# qrsh needs a terminal to offer one: script(1) makes it. And it takes a job that ends at
-# once for one that never began.
-printf '#!/bin/sh\n%s/witness.py "$@"\nsleep 1\n' $jobs >"$local_jobs/slow.sh"
+# qrsh needs a terminal to offer one: script(1) makes it. And it takes a job that ends
+# before it has looked for it for one that never began.
+printf '#!/bin/sh\n%s/witness.py "$@"\nsleep 4\n' $jobs >"$local_jobs/slow.sh"
 chmod +x "$local_jobs/slow.sh"
 terminals=n
 [ "$(id -u)" -ne 0 ] || terminals="n y"
@@ -192,7 +192,7 @@ for terminal in $terminals; do
             -now n -pty $terminal $jobs/slow.sh 'two words' '' && echo status \$?"
         case $terminal in
         n) sh -c "$command" </dev/null ;;
-        y) script -qec "$command" /dev/null < <(sleep 5) ;;
+        y) script -qec "$command" /dev/null < <(sleep 20) ;;
         esac >"$shared/qrsh-$terminal.$queue.1" 2>&1
         id[qrsh-$terminal.$queue]=none
     done

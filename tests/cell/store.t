@@ -33,12 +33,10 @@ flip() {
 
 make_environment small /srv/small >"$work/small.log" 2>&1 || diag "$(cat "$work/small.log")"
 
-reference full $jobs/threads -s 21 -n 50 -g 20
 reference flipped $jobs/threads -s 22 -n 50
 reference refused "${unsaveable[@]}" -s 23
 reference plain $jobs/threads -s 24
 
-full=$(submit_in $ckpt_name-small full -v QCKPT_INTERVAL=2 -b y $jobs/threads -s 21 -n 50 -g 20)
 flipped=$(submit_ckpt flipped -v QCKPT_INTERVAL=2 -b y $jobs/threads -s 22 -n 50)
 refused=$(submit_ckpt refused -b y "${unsaveable[@]}" -s 23)
 plain=$(submit plain -b y $jobs/threads -s 24)
@@ -74,7 +72,10 @@ ok "deleted is gone" wait_until 20 is_gone "$deleted"
 ok "its processes too" wait_until 10 eval '[ -z "$(processes "threads -s 25")" ]'
 ok "and its directory" wait_until 10 eval '! [ -e "$(store "$deleted")" ]'
 
-ok "full has a checkpoint" small "$full" checkpoint
+# 20 s, of which the last 12 need more room than there is.
+reference full $jobs/threads -s 21 -n 100 -g 40
+full=$(submit_in $ckpt_name-small full -v QCKPT_INTERVAL=2 -b y $jobs/threads -s 21 -n 100 -g 40)
+ok "full has a checkpoint" wait_until 30 small "$full" checkpoint
 ok "then there is no room" wait_until 30 small "$full" $no_room_event
 ok "and it says so" eval 'small "$full" $no_room_event | grep "No space left"'
 ok "the checkpoint before is still there" eval '[ -n "$(small_generations "$full")" ]'
