@@ -206,12 +206,6 @@ static bool may_try_again(const struct capture *c, const struct err *why)
            now_us() - c->begun_us < c->how.timeout_s * UINT64_C(1000000);
 }
 
-static void forget_watch(struct capture *c)
-{
-    processes_free(&c->watch.seen);
-    c->watch = (struct ready_watch){0};
-}
-
 static void try_again(struct capture *c, const struct err *why)
 {
     unsigned gap_ms = GAP_MS * c->tries;
@@ -224,7 +218,7 @@ static void try_again(struct capture *c, const struct err *why)
         gap_ms = pause_us / 1000;
     images_free(&c->record.images);
     command_list_free(&c->workers);
-    forget_watch(c);
+    c->watch = (struct ready_watch){0};
     c->runs = c->is_prepared = false;
     c->state = CAPTURE_WAITS;
     look_in(c, gap_ms);
@@ -265,10 +259,8 @@ static int wait_for_compressors(struct capture *c, struct err *e)
 
 static int check_set(struct capture *c, struct err *e)
 {
-    const struct set_of of = {.session = c->session,
-                              .workers = &c->workers,
-                              .root = c->record.root,
-                              .seen = &c->watch.seen};
+    const struct set_of of = {
+        .session = c->session, .workers = &c->workers, .root = c->record.root};
     struct set_size size;
 
     if (set_check(&of, &c->record.images, &size, e) < 0)
@@ -360,7 +352,7 @@ static int approach(struct capture *c, bool *is_ready, struct err *e)
             look_in(c, RUNS_MS);
             return 0;
         }
-        forget_watch(c);
+        c->watch = (struct ready_watch){0};
     }
     if (look(c, is_ready, e) < 0)
         return -1;
@@ -578,6 +570,5 @@ void capture_end(struct capture *c)
     scope_close(&c->timer);
     record_free(&c->record);
     command_list_free(&c->workers);
-    processes_free(&c->watch.seen);
     free(c);
 }

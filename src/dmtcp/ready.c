@@ -25,16 +25,10 @@ enum { PATIENCE_ALL_MS = 5000 };
 
 enum { LOOK_MS = 50, COUNT_TIMEOUT_S = 20 };
 
-/* DMTCP has a thread of its own in each process, and makes it last. */
-static bool begins(const struct process *p)
-{
-    return p->threads < 2;
-}
-
-/* DMTCP would wait for it, or save it before it has begun. */
+/* DMTCP would wait for it. */
 static bool hinders(const struct process *p)
 {
-    return !p->under_dmtcp || p->stopped || begins(p);
+    return !p->under_dmtcp || p->stopped;
 }
 
 /* The one with that pid, if it is one, or any. */
@@ -50,10 +44,6 @@ static const struct process *find_hindrance(const struct processes *all, pid_t p
 
 static int refuse(const struct process *p, struct err *e)
 {
-    if (p->under_dmtcp && !p->stopped)
-        return err_set(e, ERR_REFUSED,
-                       "process %d (%s) has been loading DMTCP for %d s", p->pid,
-                       p->name, PATIENCE_MS / 1000);
     if (p->under_dmtcp)
         return err_set(e, ERR_REFUSED,
                        "process %d (%s) is stopped, and DMTCP would wait until it is "
@@ -67,7 +57,6 @@ static int refuse(const struct process *p, struct err *e)
 
 static int list(const struct session *s, struct processes *all, struct err *e)
 {
-    processes_free(all);
     return session_own_processes(s, all, e) < 0 ? -1 : processes_find_library(all, e);
 }
 
@@ -100,20 +89,21 @@ static bool is_durable(struct ready_watch *w, pid_t pid, uint64_t now)
 
 int ready_look(struct session *s, struct ready_watch *w, bool *is_ready, struct err *e)
 {
+    auto_processes struct processes all = {0};
     const struct process *found;
     uint64_t now = now_us();
 
-    if (list(s, &w->seen, e) < 0)
+    if (list(s, &all, e) < 0)
         return -1;
     if (!w->since_us)
         w->since_us = now;
     *is_ready = true;
     /* The one that was seen last: with two, none would be looked at for long. */
-    found = find_hindrance(&w->seen, w->suspect);
-    if (!found && !w->seen.unwaited)
+    found = find_hindrance(&all, w->suspect);
+    if (!found && !all.unwaited)
         return 0;
-    if (is_durable(w, found ? found->pid : w->seen.unwaited, now))
-        return found ? refuse(found, e) : ready_refuse_unwaited(w->seen.unwaited, e);
+    if (is_durable(w, found ? found->pid : all.unwaited, now))
+        return found ? refuse(found, e) : ready_refuse_unwaited(all.unwaited, e);
     *is_ready = now - w->since_us >= PATIENCE_ALL_MS * UINT64_C(1000);
     return 0;
 }
@@ -129,9 +119,7 @@ void ready_name_hindrance(const struct session *s, char *out, size_t size)
     out[0] = '\0';
     if (found)
         snprintf(out, size, "process %d (%s) %s", found->pid, found->name,
-                 !found->under_dmtcp ? "is not under DMTCP"
-                 : found->stopped    ? "is stopped"
-                                     : "has not loaded DMTCP");
+                 found->under_dmtcp ? "is stopped" : "is not under DMTCP");
 }
 
 static int refuse_still(unsigned peers, unsigned timeout_s, struct err *e)

@@ -9,7 +9,6 @@
 #define DMTCP_READY_H
 
 #include "dmtcp/command.h"
-#include "dmtcp/processes.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +30,6 @@ struct ready_watch {
     uint64_t since_us;   /* of the first look */
     uint64_t suspect_us; /* when `suspect` was seen first */
     pid_t suspect;
-    struct processes seen; /* by the last look; owned, see processes_free */
 };
 
 /* Asks DMTCP whether every process of the job runs. ERR_REFUSED: none is under DMTCP,

@@ -108,34 +108,6 @@ static struct set_size measure(const struct processes *live, const struct images
     return size;
 }
 
-static bool was_seen(const struct processes *seen, const struct process *p)
-{
-    for (size_t i = 0; i < seen->n; i++)
-        if (seen->process[i].pid == p->pid)
-            return strcmp(seen->process[i].name, p->name) == 0;
-    return false;
-}
-
-/* One that began, or executed another program, since the last look may be anywhere on
- * its way to its main function. Of those DMTCP (4.2) restarts some to a crash, of which
- * a shell that reads their output makes a wrong result: seen at one restart in fifty of
- * a shell that starts programs without a pause. */
-static int check_begun(const struct set_of *o, const struct processes *live,
-                       struct err *e)
-{
-    for (size_t i = 0; i < live->n; i++) {
-        const struct process *p = &live->process[i];
-
-        if (was_seen(o->seen, p))
-            continue;
-        err_set(e, ERR_REFUSED,
-                "process %d (%s) has begun in the moment of the checkpoint", p->pid,
-                p->name);
-        return err_momentary(e);
-    }
-    return 0;
-}
-
 int set_check(const struct set_of *o, struct images *images, struct set_size *size,
               struct err *e)
 {
@@ -147,8 +119,6 @@ int set_check(const struct set_of *o, struct images *images, struct set_size *si
         return -1;
     if (live.unwaited)
         return ready_refuse_unwaited(live.unwaited, e);
-    if (check_begun(o, &live, e) < 0)
-        return -1;
     if (images_list(o->session->images_fd, images, e) < 0)
         return -1;
     if (o->session->links.n > 0) {

@@ -11,14 +11,12 @@
 struct command_list;
 struct err;
 struct images;
-struct processes;
 struct session;
 
 struct set_of {
     struct session *session;
     const struct command_list *workers; /* when the job was asked */
     const char *root;                   /* the id of its first process */
-    const struct processes *seen;       /* on this host, right before */
 };
 
 struct set_size {
@@ -28,9 +26,8 @@ struct set_size {
 
 /*
  * Lists the images, and says of each whose it is. ERR_REFUSED, and momentary: a process
- * has ended since the job was asked, or is about to: DMTCP would not carry its status;
- * or a program has begun, which DMTCP does not always save right. ERR_GONE: the job has
- * ended.
+ * has ended since the job was asked, or is about to; DMTCP would not carry its status.
+ * ERR_GONE: the job has ended.
  */
 int set_check(const struct set_of *o, struct images *images, struct set_size *size,
               struct err *e);
