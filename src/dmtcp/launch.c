@@ -2,6 +2,8 @@
 #include "dmtcp/launch.h"
 
 #include "base/err.h"
+#include "base/log.h"
+#include "base/str.h"
 #include "dmtcp/session.h"
 
 #include <string.h>
@@ -11,21 +13,37 @@ const char launch_word[] = "--become-job";
 /* Of the pipe by which the start is reported; nothing else is open above 2 there. */
 enum { REPORT_FD = 3 };
 
-/* Ours first: it replaces functions of DMTCP's own libraries. */
+/* Ours first: they replace functions of DMTCP's own libraries. A qckpt that was copied
+ * somewhere without its libraries can do without the one for every job. */
 static int add_plugins(const struct session *s, const struct launch_how *how,
                        struct words *argv, struct err *e)
 {
-    const char *others = how->plugins ? how->plugins : "";
-    char own[PATH_MAX] = "";
+    char exec[PATH_MAX] = "", hosts[PATH_MAX] = "", list[3 * PATH_MAX];
+    const char *const plugins[] = {hosts, exec, how->plugins ? how->plugins : ""};
+    struct err missing = {0};
+    size_t length = 0;
 
-    if (s->hosts.address[0] && session_find_plugin(own, sizeof(own), e) < 0)
+    if (s->in.major >= 4 &&
+        session_find_plugin(SESSION_EXEC_PLUGIN, exec, sizeof(exec), &missing) < 0) {
+        log_warning("%s: without it DMTCP 4.2 ends one of some ten thousand programs",
+                    missing.text);
+        exec[0] = '\0';
+    }
+    if (s->hosts.address[0] &&
+        session_find_plugin(SESSION_HOSTS_PLUGIN, hosts, sizeof(hosts), e) < 0)
         return -1;
-    if (!own[0] && !others[0])
+    for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++) {
+        if (!plugins[i][0])
+            continue;
+        if (str_format(list + length, sizeof(list) - length, e, "%s%s",
+                       length ? ":" : "", plugins[i]) < 0)
+            return -1;
+        length = strlen(list);
+    }
+    if (length == 0)
         return 0;
-    return words_add(argv, e, "--with-plugin") < 0
-               ? -1
-               : words_add(argv, e, "%s%s%s", own, own[0] && others[0] ? ":" : "",
-                           others);
+    return words_add(argv, e, "--with-plugin") < 0 ? -1
+                                                   : words_add(argv, e, "%s", list);
 }
 
 int launch_arguments(const struct session *s, const struct launch_how *how,

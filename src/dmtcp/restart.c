@@ -299,6 +299,19 @@ static uint64_t progress_of(struct session *s)
     return sum;
 }
 
+/* Who fails takes the coordinator with it, and can say more than that has ended. */
+static int without_coordinator(struct restart *r, struct err *e)
+{
+    for (int i = 0; i < END_TRIES; i++) {
+        if (session_reap(r->session))
+            return fail_with_words(r, "dmtcp_restart failed", e);
+        if (check_parts(r, e) < 0)
+            return -1;
+        poll(NULL, 0, END_MS);
+    }
+    return err_set(e, ERR_FAILED, "DMTCP's coordinator has ended: %s", r->session->why);
+}
+
 /* Until nothing but the word is missing for the job to run. */
 static int wait_restored(struct restart *r, struct err *e)
 {
@@ -313,7 +326,7 @@ static int wait_restored(struct restart *r, struct err *e)
         if (event == DOOR_RESTORED)
             return 0;
         if (event == DOOR_CLOSED)
-            return err_set(e, ERR_FAILED, "DMTCP's coordinator has ended: %s", s->why);
+            return without_coordinator(r, e);
         if (session_reap(s))
             return fail_with_words(r, "dmtcp_restart failed", e);
         if (check_parts(r, e) < 0)

@@ -127,22 +127,26 @@ int session_find_self(char *out, size_t size, struct err *e)
     return 0;
 }
 
-int session_find_plugin(char *out, size_t size, struct err *e)
+int session_find_plugin(const char *name, char *out, size_t size, struct err *e)
 {
-    static const char name[] = "dmtcp-hosts.so";
     char self[PATH_MAX], *slash;
 
     if (session_find_self(self, sizeof(self), e) < 0)
         return -1;
-    /* Beside bin/, wherever that is, unless it was configured to be elsewhere. */
     slash = strrchr(self, '/');
+    /* As it was built, not installed. */
+    if (str_format(out, size, e, "%.*s/../dmtcp/%s", (int)(slash - self), self, name) <
+        0)
+        return -1;
+    if (access(out, R_OK) == 0)
+        return 0;
+    /* Beside bin/, wherever that is, unless it was configured to be elsewhere. */
     if (str_format(out, size, e, "%.*s%s" QCKPT_LIBEXECDIR "/qckpt/%s",
                    QCKPT_LIBEXECDIR[0] == '/' ? 0 : (int)(slash - self), self,
                    QCKPT_LIBEXECDIR[0] == '/' ? "" : "/../", name) < 0)
         return -1;
     if (access(out, R_OK) < 0)
-        return err_set(e, ERR_REFUSED,
-                       "the job runs on several hosts, for which %s is needed: %s", out,
+        return err_set(e, ERR_REFUSED, "%s is needed: %s; install qckpt whole", out,
                        strerror(errno));
     return 0;
 }

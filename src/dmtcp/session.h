@@ -71,8 +71,10 @@ int session_use_host(struct session *s, size_t link, const char *const *kept, si
 /* The same for all of them, of a job that is launched. NULL: any will do. */
 int session_use_hosts(struct session *s, const struct gate *gate, struct err *e);
 
-/* The plugin for jobs of several hosts. ERR_REFUSED: it is not installed. */
-int session_find_plugin(char *out, size_t size, struct err *e);
+/* One of ours for DMTCP, SESSION_*_PLUGIN. ERR_REFUSED: it is not installed. */
+#define SESSION_EXEC_PLUGIN "dmtcp-exec.so"   /* for every job under DMTCP 4 */
+#define SESSION_HOSTS_PLUGIN "dmtcp-hosts.so" /* for jobs of several hosts */
+int session_find_plugin(const char *name, char *out, size_t size, struct err *e);
 
 /* This program, by which others start it once more. */
 int session_find_self(char *out, size_t size, struct err *e);

@@ -85,7 +85,7 @@ static int dmtcp_probe(const struct engine_options *options, struct err *e)
                        "the job runs on several hosts, which needs DMTCP %d: %s is of "
                        "DMTCP %u.%u, under which ssh does not work",
                        HOSTS_MAJOR, found.launch, found.major, found.minor);
-    return session_find_plugin(plugin, sizeof(plugin), e);
+    return session_find_plugin(SESSION_HOSTS_PLUGIN, plugin, sizeof(plugin), e);
 }
 
 static time_t now_s(void)
