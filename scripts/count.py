@@ -1,54 +1,93 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Counts single tests in Meson's JUnit files, names what was skipped and what failed."""
+"""Counts single tests in Meson's testlog.json; names what was skipped, why, and what failed.
 
+What failed comes last, with what its test said around it: where only the end of a run is
+kept, this is what must be in it.
+"""
+
+import json
 import re
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
+# Of a failed test's output: unit tests explain themselves before the result, scripts after.
+LINES_BEFORE = 8
+LINES_AFTER = 12
+# Of a program's end that failed outside of any of its tests.
+LINES_AT_END = 15
 
-def cases(path):
-    for suite in ET.parse(path).getroot().iter("testsuite"):
-        found = list(suite.iter("testcase"))
-        for case in found:
-            yield suite, case
-        # A program that died outside of any of its tests.
-        if not found and int(suite.get("errors", 0)):
-            yield suite, suite
-
-
-def reasons(path):
-    """Why a test was skipped: Meson keeps it in the TAP of testlog.txt only."""
-    text = Path(path).with_name("testlog.txt").read_text(errors="replace")
-    return {f"{number} - {name}": reason for number, name, reason in
-            re.findall(r"^ok (\d+) - (.*?) # SKIP *(.*)$", text, re.M)}
+# https://testanything.org/tap-version-12-specification.html
+RESULT = re.compile(r"^(not )?ok (\d+) - (.*?)(?: # SKIP *(.*))?$")
+SKIPPED_WHOLE = re.compile(r"^1\.\.0 # SKIP *(.*)$", re.M)
 
 
-def script_reason(case):
-    """Why a whole script was skipped: it ran no test, and its output is kept here."""
-    match = re.search(r"^1\.\.0 # SKIP *(.*)$", case.findtext("system-out") or "", re.M)
-    return match.group(1) if match else None
+class Count:
+    def __init__(self):
+        self.passed = 0
+        self.skipped = {}  # reason: names
+        self.failed = []  # name, lines that say why
+
+    def skip(self, name, reason):
+        self.skipped.setdefault(reason or "no reason given", []).append(name)
+
+    def add(self, program):
+        """One program's run, with all its tests."""
+        name = program["name"]
+        lines = program.get("stdout", "").splitlines()
+        before = len(self.failed)
+        for at, line in enumerate(lines):
+            result = RESULT.match(line)
+            if result and result[1]:
+                self.failed.append((f"{name}: {result[2]} - {result[3]}", around(lines, at)))
+            elif result and result[4] is not None:
+                self.skip(f"{name}: {result[2]} - {result[3]}", result[4])
+            elif result:
+                self.passed += 1
+        whole = SKIPPED_WHOLE.search(program.get("stdout", ""))
+        if whole:
+            self.skip(name, whole[1])
+        if program["result"] not in ("OK", "SKIP") and len(self.failed) == before:
+            errors = program.get("stderr", "").splitlines()
+            said = lines[-LINES_AT_END:] + errors[-LINES_AT_END:]
+            self.failed.append((f"{name}: {program['result']}", said))
+
+    def show(self):
+        for reason, names in self.skipped.items():
+            print(f"skipped: {reason}:")
+            for name in names:
+                print(f"    {name}")
+        for name, lines in self.failed:
+            print(f"failed: {name}")
+            for line in lines:
+                print(f"    {line}")
+        skipped = sum(len(names) for names in self.skipped.values())
+        print(f"{self.passed} passed, {len(self.failed)} failed, {skipped} skipped")
+
+
+def around(lines, at):
+    """The failed result with TAP's comments on both sides of it."""
+    before = comments(reversed(lines[max(at - LINES_BEFORE, 0):at]))
+    return before[::-1] + [lines[at]] + comments(lines[at + 1:at + 1 + LINES_AFTER])
+
+
+def comments(lines):
+    """The lines up to the first that is no comment."""
+    found = []
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        found.append(line)
+    return found
 
 
 def main():
-    count = {"passed": 0, "failed": 0, "skipped": 0}
+    count = Count()
     for path in sys.argv[1:]:
-        why = reasons(path)
-        for suite, case in cases(path):
-            name = f"{suite.get('name')}: {case.get('name')}"
-            skipped = case.find("skipped")
-            if case.find("failure") is not None or case.find("error") is not None or case is suite:
-                count["failed"] += 1
-                print(f"failed: {name}")
-            elif skipped is not None:
-                count["skipped"] += 1
-                reason = why.get(case.get("name")) or script_reason(case) or "no reason given"
-                print(f"skipped: {name}: {reason}")
-            else:
-                count["passed"] += 1
-    print(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")
-    return 1 if count["failed"] or not count["passed"] else 0
+        for line in Path(path).read_text(errors="replace").splitlines():
+            count.add(json.loads(line))
+    count.show()
+    return 1 if count.failed or not count.passed else 0
 
 
 sys.exit(main())
