@@ -32,7 +32,9 @@ enum err_kind {
 struct err {
     enum err_kind kind;
     int sys;
-    bool momentary; /* the same may succeed soon, without anybody's help */
+    /* The same may succeed soon, without anybody's help: no fault of what it was done
+     * to, a checkpoint that was to be restarted for instance. */
+    bool momentary;
     char text[1024];
 };
 

@@ -463,6 +463,8 @@ int record_read(int dirfd, struct record *out, struct err *e)
         return -1;
     }
     root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+    if (!root && json_error_code(&why) == json_error_out_of_memory)
+        return err_code(e, ENOMEM, "%s", RECORD);
     if (!root)
         return err_set(e, ERR_CORRUPT, "%s line %d: %s", RECORD, why.line, why.text);
     if (take(root, &r, e) < 0)

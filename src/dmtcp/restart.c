@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -504,6 +505,17 @@ int restart_is_across_hosts(int dirfd, bool *is, struct err *e)
     return 0;
 }
 
+/* A process of the restart that was killed, by a person or for want of memory, is no
+ * fault of the generation. But with the end of all processes the coordinator ends too,
+ * and that it is gone says nothing. To be called before we kill anything. */
+static void judge(const struct session *s, struct err *e)
+{
+    if (e->kind == ERR_GONE)
+        e->kind = ERR_FAILED;
+    if (s->has_ended && WIFSIGNALED(s->status) && WTERMSIG(s->status) == SIGKILL)
+        err_momentary(e);
+}
+
 int restart_job(struct session *s, const struct restart_how *how, bool *gzip,
                 struct err *e)
 {
@@ -512,8 +524,10 @@ int restart_job(struct session *s, const struct restart_how *how, bool *gzip,
     int rc = run(&r, e);
 
     *gzip = r.record.gzip;
-    if (rc < 0)
+    if (rc < 0) {
+        judge(s, e);
         session_kill(s);
+    }
     remove_saved(&r);
     if (r.images[0])
         io_remove_tree(AT_FDCWD, r.images, &ignored);

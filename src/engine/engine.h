@@ -131,7 +131,9 @@ struct engine {
     struct engine_job *(*launch)(const struct engine_launch *how, struct err *e);
 
     /* Restarts the job from the files in `dirfd`. When it fails, nothing of the job has
-     * run and nothing of it is left. */
+     * run and nothing of it is left. What the error says of the files decides whether
+     * the work in them is given up (job/failure.h): damage is told of what is proven
+     * only, and e->momentary of what they have no part in. */
     struct engine_job *(*restart)(int dirfd, const struct engine_restart *how,
                                   struct err *e);
 

@@ -60,6 +60,8 @@ int store_json_read(int dirfd, const char *name, json_t **root, struct err *e)
     if (read_text(dirfd, name, &text, &size, e) < 0)
         return -1;
     parsed = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    if (!parsed && json_error_code(&where) == json_error_out_of_memory)
+        return err_code(e, ENOMEM, "%s", name);
     if (!parsed)
         return err_set(e, ERR_CORRUPT, "%s line %d: %s", name, where.line, where.text);
     if (!json_is_object(parsed))

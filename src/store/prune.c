@@ -58,15 +58,16 @@ int store_sweep(struct store *s, uint64_t epoch, uint64_t before, struct err *e)
     return 0;
 }
 
-/* The lowest number to keep: that of the keep-th generation that verifies, counted from
- * the newest. 0 when there are fewer. */
+/* The lowest number to keep: that of the keep-th generation that can be restarted as
+ * far as is known, counted from the newest. 0 when there are fewer. */
 static uint64_t lowest_to_keep(struct store *s, const uint64_t *numbers, size_t n)
 {
     struct err ignored;
     unsigned good = 0;
 
     while (n-- > 0) {
-        if (store_verify(s, numbers[n], STORE_QUICK, NULL, NULL, NULL, &ignored) == 0)
+        if (store_verify(s, numbers[n], STORE_QUICK, NULL, NULL, NULL, &ignored) == 0 &&
+            store_failed_runs(s, numbers[n]) == 0)
             good++;
         if (good == s->keep)
             return numbers[n];

@@ -64,8 +64,8 @@ static int check(struct store *s, uint64_t epoch, struct err *e)
 static int remove_records(struct store *s, uint64_t epoch, struct err *e)
 {
     if (check(s, epoch, e) < 0 || unlink_file(s, "job.json", e) < 0 ||
-        unlink_file(s, "log.jsonl", e) < 0 || remove_epoch(s, e) < 0 ||
-        unlink_file(s, "done.json", e) < 0)
+        unlink_file(s, "failed.json", e) < 0 || unlink_file(s, "log.jsonl", e) < 0 ||
+        remove_epoch(s, e) < 0 || unlink_file(s, "done.json", e) < 0)
         return -1;
     if (unlinkat(s->dir, "gen", AT_REMOVEDIR) < 0 && errno != ENOENT)
         return err_sys(e, "remove %s/gen", s->path);

@@ -146,7 +146,8 @@ int store_publish(struct store_stage *stage, const struct store_meta *meta,
 
 /*
  * Removes what is older than the newest generations to keep. Those that do not verify
- * (STORE_QUICK) are not counted, so that damage never pushes out what is good. Apart
+ * (STORE_QUICK) or could not be restarted (store_failed_note) are not counted, so that
+ * they never push out what is good. Apart
  * from store_publish because it takes its time, and nobody who asked for a checkpoint
  * should wait for it.
  */
@@ -200,6 +201,18 @@ int store_done_write(struct store *s, uint64_t epoch, int status, struct err *e)
 
 /* ERR_NOTHING when the job has not ended. `epoch` may be NULL. */
 int store_done_read(struct store *s, int *status, uint64_t *epoch, struct err *e);
+
+/*
+ * In how many runs a generation could not be restarted, for a reason that may lie in
+ * it. `note` counts this run, and says how many there are now; `forget` begins at
+ * nothing again. Generations that have been removed are forgotten by themselves, and so
+ * is what cannot be read: 0 runs.
+ */
+int store_failed_note(struct store *s, uint64_t epoch, uint64_t generation,
+                      unsigned *runs, struct err *e);
+int store_failed_forget(struct store *s, uint64_t epoch, uint64_t generation,
+                        struct err *e);
+unsigned store_failed_runs(struct store *s, uint64_t generation);
 
 /* job.json: what was started. A launch replaces it, a restart does not touch it;
  * "format" is added. `record` stays the caller's. */

@@ -676,6 +676,35 @@ print(f.read())
         restarted(j, "x\n")
 
 
+def restarting(j):
+    """The pid of the restart's first process, before the job runs; None: not yet."""
+    supervisor = int(j.epoch()["pid"])
+    for child in read(f"/proc/{supervisor}/task/{supervisor}/children").split():
+        if re.match("(dm|m)tcp_restart", read(f"/proc/{child}/comm")):
+            return int(child)
+    return None
+
+
+def a_killed_restart_costs_no_generation():
+    with job(python("big", BIG)) as j:
+        start(j)
+        j.checkpoint()
+        stop(j)
+        for _ in range(6):
+            epoch = j.epoch_number()
+            j.restart()
+            j.wait_epoch_after(epoch)
+            wait_until(30, "the restart", lambda: restarting(j))
+            os.kill(restarting(j), signal.SIGKILL)
+            if j.wait(60) != 1:
+                raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(log(j), r'"restart-failed","generation":2.*no reason to take an older', "the log")
+        if re.search('"restarted"|"restart-failed","generation":1', log(j)):
+            raise Failed("an older generation was tried")
+        restarted(j, "status 0\n")
+        demand(log(j), "restarted from generation 2", "the log")
+
+
 def a_limit_of_open_files_is_named():
     with job(count(), prefix=["/usr/bin/prlimit", "--nofile=256:"]) as j:
         j.run()
@@ -701,7 +730,8 @@ TESTS = [
     one_that_is_stopped_while_it_writes_is_given_up,
     a_checkpoint_that_somebody_else_asks_for_is_let_pass, a_terminal_is_the_jobs, a_full_disk_is_refused, a_file_size_limit_is_refused,
     a_worker_killed_while_it_writes_makes_no_generation, flipped_bits_are_found,
-    a_damaged_record_is_found, a_failed_restart_leaves_nothing, a_wrong_prefix_is_named,
+    a_damaged_record_is_found, a_failed_restart_leaves_nothing,
+    a_killed_restart_costs_no_generation, a_wrong_prefix_is_named,
     a_limit_of_open_files_is_named, a_child_that_dmtcp_ends_loses_the_job, a_crash_at_a_restart_loses_no_job,
     a_checkpoint_that_never_ends_loses_the_job,
 ]

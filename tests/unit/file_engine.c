@@ -8,12 +8,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { STATE_MAX = 65536, ARGV_MAX = 16 };
 
@@ -83,6 +87,18 @@ static struct engine_job *launch(const struct engine_launch *how, struct err *e)
     return start(how->argv, how->envp, &how->mask, &how->ignored, e);
 }
 
+/* Of the generation whose directory it is. */
+static uint64_t number_of(int dirfd)
+{
+    char link[64], path[PATH_MAX];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
+    n = readlink(link, path, sizeof(path) - 1);
+    path[n > 0 ? n : 0] = '\0';
+    return n > 0 ? strtoull(strrchr(path, '/') + 1, NULL, 10) : 0;
+}
+
 static struct engine_job *restart(int dirfd, const struct engine_restart *how,
                                   struct err *e)
 {
@@ -102,6 +118,11 @@ static struct engine_job *restart(int dirfd, const struct engine_restart *how,
     }
     if (file_engine_faults.restart_hopeless) {
         err_set(e, ERR_FAILED, "user namespaces are forbidden here");
+        return NULL;
+    }
+    if (file_engine_faults.restart_fails_at != 0 &&
+        file_engine_faults.restart_fails_at == number_of(dirfd)) {
+        *e = file_engine_faults.restart_error;
         return NULL;
     }
     if (file_engine_faults.restart_corrupt) {

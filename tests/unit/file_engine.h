@@ -7,6 +7,7 @@
 #ifndef TESTS_UNIT_FILE_ENGINE_H
 #define TESTS_UNIT_FILE_ENGINE_H
 
+#include "base/err.h"
 #include "engine/engine.h"
 
 extern const struct engine file_engine;
@@ -21,8 +22,12 @@ struct file_engine_faults {
     bool restart_corrupt;    /* restart: ERR_CORRUPT, for the newest state seen first */
     bool restart_wrong_host; /* restart: ERR_WRONG_HOST */
     bool restart_hopeless;   /* restart: ERR_FAILED */
-    unsigned restart_ms;     /* a restart takes this long until it commits */
-    int lost_status;         /* a job that exits so was lost by the engine */
+    /* A restart of generation restart_fails_at fails with restart_error; 0: none does
+     */
+    uint64_t restart_fails_at;
+    struct err restart_error;
+    unsigned restart_ms; /* a restart takes this long until it commits */
+    int lost_status;     /* a job that exits so was lost by the engine */
 };
 extern struct file_engine_faults file_engine_faults;
 

@@ -70,6 +70,75 @@ static void a_damaged_generation_does_not_push_out_a_good_one(void)
     fixture_drop(&f);
 }
 
+static void failed_runs_are_counted_until_forgotten(void)
+{
+    struct fixture f = fixture_make();
+    struct err e = {0};
+    unsigned runs = 0;
+
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(fixture_publish(f.s, f.epoch, NULL, &e), 0);
+    CHECK_INT(store_failed_runs(f.s, 2), 0);
+    CHECK_INT(store_failed_forget(f.s, f.epoch, 2, &e), 0);
+    CHECK_INT(store_failed_note(f.s, f.epoch, 2, &runs, &e), 0);
+    CHECK_INT(runs, 1);
+    f.epoch = fixture_take(f.s);
+    CHECK_INT(store_failed_note(f.s, f.epoch, 1, &runs, &e), 0);
+    CHECK_INT(store_failed_note(f.s, f.epoch, 2, &runs, &e), 0);
+    CHECK_INT(runs, 2);
+    CHECK_INT(store_failed_forget(f.s, f.epoch, 2, &e), 0);
+    CHECK_INT(store_failed_runs(f.s, 2), 0);
+    CHECK_INT(store_failed_runs(f.s, 1), 1);
+    CHECK_INT(store_failed_note(f.s, f.epoch - 1, 1, &runs, &e), -1);
+    CHECK_INT(e.kind, ERR_FENCED);
+    CHECK_INT(store_failed_runs(f.s, 1), 1);
+    CHECK_INT(store_remove(f.s, f.epoch, &e), 0);
+    CHECK_INT(fixture_entries(f.job), -1);
+    fixture_drop(&f);
+}
+
+static void a_count_that_is_damaged_begins_again(void)
+{
+    static const char *const texts[] = {
+        "{\"format\":1,", "{\"format\":1}", "{\"format\":1,\"failed\":3}",
+        "{\"format\":1,\"failed\":[7,{\"generation\":1,\"runs\":\"x\"},"
+        "{\"generation\":1,\"runs\":-5}]}"};
+    struct fixture f = fixture_make();
+    struct err e = {0};
+    unsigned runs = 0;
+
+    CHECK_INT(fixture_publish(f.s, f.epoch, NULL, &e), 0);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        unlinkat(store_dirfd(f.s), "failed.json", 0);
+        CHECK_INT(io_create_file(store_dirfd(f.s), "failed.json", texts[i],
+                                 strlen(texts[i]), &e),
+                  0);
+        CHECK_INT(store_failed_runs(f.s, 1), 0);
+        CHECK_INT(store_failed_note(f.s, f.epoch, 1, &runs, &e), 0);
+        CHECK_INT(runs, 1);
+        CHECK_INT(store_failed_runs(f.s, 1), 1);
+    }
+    fixture_drop(&f);
+}
+
+static void a_generation_that_fails_does_not_push_out_a_good_one(void)
+{
+    struct fixture f = fixture_make();
+    struct err e = {0};
+    unsigned runs;
+
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(fixture_publish(f.s, f.epoch, NULL, &e), 0);
+    CHECK_INT(store_failed_note(f.s, f.epoch, 2, &runs, &e), 0);
+    CHECK_INT(fixture_publish(f.s, f.epoch, NULL, &e), 0);
+    CHECK_STR(fixture_list(f.s), "1 2 3");
+    CHECK_INT(fixture_publish(f.s, f.epoch, NULL, &e), 0);
+    CHECK_STR(fixture_list(f.s), "3 4");
+    CHECK_INT(store_failed_note(f.s, f.epoch, 4, &runs, &e), 0);
+    CHECK_INT(store_failed_runs(f.s, 2), 0);
+    fixture_drop(&f);
+}
+
 static void an_empty_store_has_no_generations(void)
 {
     struct fixture f = fixture_make();
@@ -323,6 +392,9 @@ int main(void)
     RUN(a_generation_is_published_and_read_back);
     RUN(the_newest_generations_are_kept);
     RUN(a_damaged_generation_does_not_push_out_a_good_one);
+    RUN(failed_runs_are_counted_until_forgotten);
+    RUN(a_count_that_is_damaged_begins_again);
+    RUN(a_generation_that_fails_does_not_push_out_a_good_one);
     RUN(an_empty_store_has_no_generations);
     RUN(only_files_with_sums_are_published);
     RUN(a_directory_an_empty_stage_or_a_wrong_size_is_not_published);

@@ -433,13 +433,13 @@ static void reap_tracees(struct restore *r)
             waitpid(r->processes[i].threads[k].tid, NULL, __WALL | WNOHANG);
 }
 
-static bool await_end(struct restore *r, int timeout_ms)
+static bool await_end(struct restore *r, int timeout_ms, int *status)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
 
     for (int ms = 0; ms < timeout_ms; ms++) {
         reap_tracees(r);
-        if (waitpid(r->init, NULL, WNOHANG) != 0)
+        if (waitpid(r->init, status, WNOHANG) != 0)
             return true;
         nanosleep(&pause, NULL);
     }
@@ -454,18 +454,24 @@ static void kill_processes(const struct restore *r)
 }
 
 /* The end of pid 1 ends the namespace. Its own end waits for all of the others, and
- * those that are traced wait for us. That we hang up lets it clear away first. */
-static void abandon(struct restore *r)
+ * those that are traced wait for us. That we hang up lets it clear away first. One that
+ * was killed, not by us, was so by a person or for want of memory. */
+static void abandon(struct restore *r, struct err *e)
 {
+    int status = 0;
+
     if (r->init <= 0)
         return;
     kill_processes(r);
     scope_close(&r->report_fd);
     r->report_fd = -1;
-    if (await_end(r, CLEAR_TIMEOUT_MS))
+    if (await_end(r, CLEAR_TIMEOUT_MS, &status)) {
+        if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+            err_momentary(e);
         return;
+    }
     kill(r->init, SIGKILL);
-    if (!await_end(r, REAP_TIMEOUT_MS))
+    if (!await_end(r, REAP_TIMEOUT_MS, &status))
         log_warning("the processes of a failed restart do not end");
 }
 
@@ -506,7 +512,7 @@ int native_restore(int dirfd, const struct native_restart *how,
     if (rc == 0)
         rc = result(&r, root, e);
     if (rc < 0)
-        abandon(&r);
+        abandon(&r, e);
     release_memory(&r);
     return rc;
 }
