@@ -13,34 +13,55 @@ const char launch_word[] = "--become-job";
 /* Of the pipe by which the start is reported; nothing else is open above 2 there. */
 enum { REPORT_FD = 3 };
 
-/* Ours first: they replace functions of DMTCP's own libraries. A qckpt that was copied
- * somewhere without its libraries can do without the one for every job. */
+static int add_plugin(const char *path, char *list, size_t size, struct err *e)
+{
+    size_t length = strlen(list);
+
+    return str_format(list + length, size - length, e, "%s%s", length ? ":" : "", path);
+}
+
+/* Those for every job. A qckpt that was copied somewhere without its libraries can do
+ * without them. */
+static int add_plugins_of_all(const struct session *s, char *list, size_t size,
+                              struct err *e)
+{
+    static const struct {
+        const char *name, *without;
+        unsigned since_major;
+    } plugins[] = {
+        {SESSION_EXEC_PLUGIN, "DMTCP 4.2 ends one of some ten thousand programs", 4},
+        {SESSION_PIPES_PLUGIN,
+         "what an ended program has left in a pipe may be lost at a checkpoint", 3},
+    };
+    struct err missing = {0};
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++) {
+        if (s->in.major < plugins[i].since_major)
+            continue;
+        if (session_find_plugin(plugins[i].name, path, sizeof(path), &missing) < 0)
+            log_warning("%s: without it %s", missing.text, plugins[i].without);
+        else if (add_plugin(path, list, size, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Ours first: they replace functions of DMTCP's own libraries. */
 static int add_plugins(const struct session *s, const struct launch_how *how,
                        struct words *argv, struct err *e)
 {
-    char exec[PATH_MAX] = "", hosts[PATH_MAX] = "", list[3 * PATH_MAX];
-    const char *const plugins[] = {hosts, exec, how->plugins ? how->plugins : ""};
-    struct err missing = {0};
-    size_t length = 0;
+    char hosts[PATH_MAX], list[4 * PATH_MAX] = "";
 
-    if (s->in.major >= 4 &&
-        session_find_plugin(SESSION_EXEC_PLUGIN, exec, sizeof(exec), &missing) < 0) {
-        log_warning("%s: without it DMTCP 4.2 ends one of some ten thousand programs",
-                    missing.text);
-        exec[0] = '\0';
-    }
     if (s->hosts.address[0] &&
-        session_find_plugin(SESSION_HOSTS_PLUGIN, hosts, sizeof(hosts), e) < 0)
+        (session_find_plugin(SESSION_HOSTS_PLUGIN, hosts, sizeof(hosts), e) < 0 ||
+         add_plugin(hosts, list, sizeof(list), e) < 0))
         return -1;
-    for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++) {
-        if (!plugins[i][0])
-            continue;
-        if (str_format(list + length, sizeof(list) - length, e, "%s%s",
-                       length ? ":" : "", plugins[i]) < 0)
-            return -1;
-        length = strlen(list);
-    }
-    if (length == 0)
+    if (add_plugins_of_all(s, list, sizeof(list), e) < 0)
+        return -1;
+    if (how->plugins && add_plugin(how->plugins, list, sizeof(list), e) < 0)
+        return -1;
+    if (!list[0])
         return 0;
     return words_add(argv, e, "--with-plugin") < 0 ? -1
                                                    : words_add(argv, e, "%s", list);

@@ -73,6 +73,7 @@ int session_use_hosts(struct session *s, const struct gate *gate, struct err *e)
 
 /* One of ours for DMTCP, SESSION_*_PLUGIN. ERR_REFUSED: it is not installed. */
 #define SESSION_EXEC_PLUGIN "dmtcp-exec.so"   /* for every job under DMTCP 4 */
+#define SESSION_PIPES_PLUGIN "dmtcp-pipes.so" /* for every job */
 #define SESSION_HOSTS_PLUGIN "dmtcp-hosts.so" /* for jobs of several hosts */
 int session_find_plugin(const char *name, char *out, size_t size, struct err *e);
 

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A plugin of DMTCP for every job: a library that dmtcp_launch loads into each of its
+ * processes (--with-plugin), before its own libraries.
+ *
+ * Under DMTCP (3.2, 4.2) a pipe is a pair of sockets. At a checkpoint one of the
+ * processes that have an end open, its leader, takes out what is in it. It is put back
+ * by way of the other end; when nobody has that open any more, because the writer has
+ * ended, the leader instead gets a new socket, which holds what was taken out, in place
+ * of the old one. The others keep the old one, and find it empty: as the job goes on
+ * after the checkpoint, what the writer had left is lost for them. That is all that
+ * `producer | while read line; do program; done` has still to read, when it is the
+ * program that is chosen as the leader. A restart is right: all get the new socket.
+ *
+ * So a leader gives DMTCP a copy of such an end to empty: a socket of its own with the
+ * same in it, at the same descriptors, from the time when all leaders are known until
+ * all ends are empty. Then the end itself, untouched, is put back there.
+ *
+ * The names of these two moments are those of barriers, the same in 3.0 to 4.2.
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const char leaders_are_known[] = "Socket::Ckpt_Register_Peer_Info";
+static const char ends_are_empty[] = "Socket::Drain";
+
+enum {
+    MAX_KEPT = 1 << 16, /* pages of the table that are not used are not there */
+    LARGE = 64 << 10    /* a smaller message always finds room in a new socket */
+};
+
+struct kept {
+    int fd;  /* where the job has it */
+    int own; /* where it is meanwhile; -1: not changed */
+    int fd_flags;
+    ino_t inode; /* several descriptors may be of one end */
+};
+
+static struct kept *kept;
+static size_t n_kept;
+
+/* From its plugin interface, dmtcp.h. */
+void *dmtcp_dlsym(void *handle, const char *symbol) __attribute__((weak));
+void dmtcp_global_barrier(const char *name);
+void dmtcp_local_barrier(const char *name);
+
+/* DMTCP's, by which it says and asks who is the leader; pids in it are the job's. */
+int owner_fcntl(int fd, int command, ...) __asm__("fcntl");
+
+/* The C library's: DMTCP's own closes what the job has opened. */
+int __close(int fd);
+
+static void *next(const char *name)
+{
+    return dmtcp_dlsym ? dmtcp_dlsym(RTLD_NEXT, name) : dlsym(RTLD_NEXT, name);
+}
+
+/* ---- which ends ---- */
+
+static int option(int fd, int name)
+{
+    int value = -1;
+    socklen_t size = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, name, &value, &size) < 0 ? -1 : value;
+}
+
+static bool has_nobody_at_its_other_end(int fd)
+{
+    struct pollfd end = {.fd = fd};
+    struct timespec at_once = {0};
+
+    return syscall(SYS_ppoll, &end, 1, &at_once, NULL, 0) == 1 &&
+           (end.revents & POLLHUP);
+}
+
+static bool is_left_behind(int fd)
+{
+    int bytes = 0;
+
+    return option(fd, SO_DOMAIN) == AF_UNIX && option(fd, SO_TYPE) == SOCK_STREAM &&
+           has_nobody_at_its_other_end(fd) && ioctl(fd, FIONREAD, &bytes) == 0 &&
+           bytes > 0;
+}
+
+static void keep_if_we_lead(int fd)
+{
+    struct stat st;
+
+    if (n_kept < MAX_KEPT && is_left_behind(fd) &&
+        owner_fcntl(fd, F_GETOWN) == getpid() && fstat(fd, &st) == 0)
+        kept[n_kept++] = (struct kept){.fd = fd, .own = -1, .inode = st.st_ino};
+}
+
+/* What getdents64(2) returns; readdir(3) would allocate. */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+static void find_ends(void)
+{
+    _Alignas(struct entry) char buffer[4096];
+    int dir = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/fd",
+                           O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    long size;
+
+    if (dir < 0)
+        return;
+    while ((size = syscall(SYS_getdents64, dir, buffer, sizeof(buffer))) > 0) {
+        for (long at = 0; at < size;) {
+            const struct entry *entry = (const struct entry *)(buffer + at);
+
+            if (entry->name[0] != '.')
+                keep_if_we_lead((int)strtol(entry->name, NULL, 10));
+            at += entry->size;
+        }
+    }
+    __close(dir);
+}
+
+/* ---- room ---- */
+
+/*
+ * The kernel lets a write begin while less than the size of the buffer is taken, and
+ * takes half of that size at most at once, so that a socket may hold one and a half of
+ * it. All of it in one write need not fit into another of the same size: the rest waits
+ * for a reader. The kernel doubles what is asked for.
+ */
+static void make_room(int fd, size_t size)
+{
+    int room = option(fd, SO_SNDBUF), wanted;
+
+    if (room < 0 || size > INT_MAX || size < (size_t)room / 4 * 3)
+        return;
+    wanted = (int)size;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
+}
+
+/* dmtcp::Util::writeAll, by which DMTCP fills the new socket while nobody reads it, at
+ * a checkpoint and at a restart. Other sockets it gives the room themselves. */
+ssize_t write_all(int fd, const void *data,
+                  size_t size) __asm__("_ZN5dmtcp4Util8writeAllEiPKvm");
+
+__attribute__((visibility("default"))) ssize_t write_all(int fd, const void *data,
+                                                         size_t size)
+{
+    static ssize_t (*real)(int, const void *, size_t);
+
+    if (!real)
+        real = (ssize_t(*)(int, const void *, size_t))next(
+            "_ZN5dmtcp4Util8writeAllEiPKvm");
+    if (size >= LARGE && option(fd, SO_DOMAIN) == AF_UNIX)
+        make_room(fd, size);
+    return real(fd, data, size);
+}
+
+/* ---- the copy ---- */
+
+/* All or nothing: with a part of it a restart would lose the rest. */
+static bool copy_contents(int from, int to)
+{
+    int size = 0;
+    void *data;
+    bool done;
+
+    if (ioctl(from, FIONREAD, &size) < 0 || size <= 0)
+        return false;
+    data = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                -1, 0);
+    if (data == MAP_FAILED)
+        return false;
+    make_room(to, (size_t)size);
+    done = recv(from, data, (size_t)size, MSG_PEEK | MSG_DONTWAIT) == size &&
+           send(to, data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) == size;
+    munmap(data, (size_t)size);
+    return done;
+}
+
+/* A copy of the end, which we lead, or -1. */
+static int copy_end(int fd)
+{
+    int pair[2];
+    bool done;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    done = copy_contents(fd, pair[1]) && owner_fcntl(pair[0], F_SETOWN, getpid()) == 0;
+    __close(pair[1]);
+    if (done)
+        return pair[0];
+    __close(pair[0]);
+    return -1;
+}
+
+/* The copy that a descriptor of the same end has got already. */
+static int copy_made_for(const struct kept *k)
+{
+    for (const struct kept *other = kept; other < k; other++)
+        if (other->own >= 0 && other->inode == k->inode)
+            return other->fd;
+    return -1;
+}
+
+static void replace(struct kept *k)
+{
+    int earlier = copy_made_for(k);
+    int copy = earlier >= 0 ? earlier : copy_end(k->fd);
+
+    if (copy < 0)
+        return;
+    k->fd_flags = (int)syscall(SYS_fcntl, k->fd, F_GETFD);
+    k->own = (int)syscall(SYS_fcntl, k->fd, F_DUPFD_CLOEXEC, 0);
+    if (k->own >= 0)
+        syscall(SYS_dup3, copy, k->fd, O_CLOEXEC);
+    if (copy != earlier)
+        __close(copy);
+}
+
+/* ---- the two moments ---- */
+
+static void give_copies(void)
+{
+    kept = mmap(NULL, MAX_KEPT * sizeof(*kept), PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (kept == MAP_FAILED) {
+        kept = NULL;
+        return;
+    }
+    n_kept = 0;
+    find_ends();
+    for (size_t i = 0; i < n_kept; i++)
+        replace(&kept[i]);
+}
+
+static void put_back(void)
+{
+    if (!kept)
+        return;
+    for (const struct kept *k = kept; k < kept + n_kept; k++) {
+        if (k->own < 0)
+            continue;
+        syscall(SYS_dup3, k->own, k->fd, k->fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+        __close(k->own);
+    }
+    munmap(kept, MAX_KEPT * sizeof(*kept));
+    kept = NULL;
+}
+
+/* Each of the names is that of one kind of barrier; but our plugin for several hosts
+ * makes a global one of each. */
+__attribute__((visibility("default"))) void dmtcp_global_barrier(const char *name)
+{
+    static void (*real)(const char *);
+
+    if (!real)
+        real = (void (*)(const char *))next("dmtcp_global_barrier");
+    if (strcmp(name, ends_are_empty) == 0)
+        put_back();
+    real(name);
+    if (strcmp(name, leaders_are_known) == 0)
+        give_copies();
+}
+
+__attribute__((visibility("default"))) void dmtcp_local_barrier(const char *name)
+{
+    static void (*real)(const char *);
+
+    if (!real)
+        real = (void (*)(const char *))next("dmtcp_local_barrier");
+    if (strcmp(name, ends_are_empty) == 0)
+        put_back();
+    real(name);
+}
