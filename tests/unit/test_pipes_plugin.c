@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The plugin for pipes under DMTCP, in a program that is its DMTCP: what a process does
+ * with the ends of pipes at a checkpoint, as 3.2 and 4.2 do it.
+ */
+#include "tap.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char leaders_are_known[] = "Socket::Ckpt_Register_Peer_Info";
+static const char ends_are_empty[] = "Socket::Drain";
+
+void dmtcp_global_barrier(const char *name);
+void dmtcp_local_barrier(const char *name);
+void *dmtcp_dlsym(void *handle, const char *symbol);
+ssize_t write_all(int fd, const void *data,
+                  size_t size) __asm__("_ZN5dmtcp4Util8writeAllEiPKvm");
+
+/* ---- the functions that it replaces ---- */
+
+static char passed[100];
+
+static void pass_barrier(const char *name)
+{
+    snprintf(passed, sizeof(passed), "%s", name);
+}
+
+static ssize_t write_at_once(int fd, const void *data, size_t size)
+{
+    return send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void *dmtcp_dlsym(void *handle, const char *symbol)
+{
+    (void)handle;
+    return strstr(symbol, "barrier") ? (void *)pass_barrier : (void *)write_at_once;
+}
+
+/* ---- pipes ---- */
+
+static ino_t inode(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) < 0 ? 0 : st.st_ino;
+}
+
+static int open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int n = 0;
+
+    while (dir && readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+struct pipe {
+    int reader, writer;
+};
+
+/* As DMTCP makes it; we lead for the reader. */
+static struct pipe pipe_with(const char *data, size_t size)
+{
+    int pair[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    CHECK_INT(send(pair[1], data, size, MSG_DONTWAIT), size);
+    CHECK(fcntl(pair[0], F_SETOWN, getpid()) == 0);
+    return (struct pipe){.reader = pair[0], .writer = pair[1]};
+}
+
+/* Until the writer's end, or nothing is there. */
+static size_t read_all(int fd, char *data, size_t size)
+{
+    size_t done = 0;
+    ssize_t n;
+
+    while (done < size && (n = recv(fd, data + done, size - done, MSG_DONTWAIT)) > 0)
+        done += (size_t)n;
+    return done;
+}
+
+/* What a leader does with an end whose writer has ended: empties it, closes it, and has
+ * another with the same in its place. */
+static void empty(int fd, const char *expected)
+{
+    char data[100] = "";
+    int pair[2];
+
+    CHECK_INT(read_all(fd, data, sizeof(data) - 1), strlen(expected));
+    CHECK_STR(data, expected);
+    close(fd);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    CHECK(write_all(pair[1], data, strlen(data)) == (ssize_t)strlen(data));
+    if (pair[0] != fd) {
+        dup2(pair[0], fd);
+        close(pair[0]);
+    }
+    close(pair[1]);
+}
+
+static void still_has(int fd, const char *expected)
+{
+    char data[100] = "";
+
+    CHECK_INT(read_all(fd, data, sizeof(data) - 1), strlen(expected));
+    CHECK_STR(data, expected);
+    CHECK_INT(recv(fd, data, 1, 0), 0);
+}
+
+/* ---- tests ---- */
+
+/* Another process that has the end open and does not lead: reads it when it is told to,
+ * and ends with 0 when it finds that. */
+static pid_t start_other(int end, int go, const char *expected)
+{
+    pid_t pid = fork();
+    char told;
+
+    if (pid == 0) {
+        CHECK_INT(read(go, &told, 1), 1);
+        still_has(end, expected);
+        fflush(stdout);
+        _exit(tap_test_failed);
+    }
+    return pid;
+}
+
+static void all_who_have_the_end_find_what_was_in_it(void)
+{
+    struct pipe p = pipe_with("what was left", 13);
+    ino_t end = inode(p.reader);
+    int go[2], before, status = -1;
+    pid_t other;
+
+    close(p.writer);
+    CHECK(pipe(go) == 0);
+    other = start_other(p.reader, go[0], "what was left");
+    CHECK(fcntl(p.reader, F_SETFD, FD_CLOEXEC) == 0);
+    before = open_descriptors();
+    dmtcp_global_barrier(leaders_are_known);
+    CHECK_STR(passed, leaders_are_known);
+    CHECK(inode(p.reader) != end);
+    CHECK_INT(fcntl(p.reader, F_GETOWN), getpid());
+    empty(p.reader, "what was left");
+    dmtcp_local_barrier(ends_are_empty);
+    CHECK_STR(passed, ends_are_empty);
+    CHECK(inode(p.reader) == end);
+    CHECK_INT(fcntl(p.reader, F_GETFD), FD_CLOEXEC);
+    CHECK_INT(open_descriptors(), before);
+    CHECK_INT(write(go[1], "", 1), 1);
+    CHECK_INT(waitpid(other, &status, 0), other);
+    CHECK_INT(status, 0);
+    close(p.reader);
+    close(go[0]);
+    close(go[1]);
+}
+
+static void two_descriptors_of_one_end_stay_one(void)
+{
+    struct pipe p = pipe_with("abc", 3);
+    ino_t end = inode(p.reader);
+    int second = dup(p.reader);
+
+    close(p.writer);
+    dmtcp_global_barrier(leaders_are_known);
+    CHECK(inode(p.reader) != end);
+    CHECK(inode(second) == inode(p.reader));
+    empty(p.reader, "abc");
+    dup2(p.reader, second);
+    /* Of several hosts all barriers are global. */
+    dmtcp_global_barrier(ends_are_empty);
+    CHECK(inode(p.reader) == end);
+    CHECK(inode(second) == end);
+    still_has(second, "abc");
+    close(p.reader);
+    close(second);
+}
+
+static void is_left_alone(struct pipe p)
+{
+    ino_t end = inode(p.reader);
+
+    dmtcp_global_barrier(leaders_are_known);
+    CHECK(inode(p.reader) == end);
+    dmtcp_local_barrier(ends_are_empty);
+    CHECK(inode(p.reader) == end);
+    close(p.reader);
+}
+
+static void others_are_left_alone(void)
+{
+    struct pipe p = pipe_with("has a writer", 12);
+
+    is_left_alone(p);
+    close(p.writer);
+    p = pipe_with("", 0);
+    close(p.writer);
+    is_left_alone(p);
+    p = pipe_with("another leads", 13);
+    close(p.writer);
+    CHECK(fcntl(p.reader, F_SETOWN, getppid()) == 0);
+    is_left_alone(p);
+}
+
+static void other_barriers_are_passed(void)
+{
+    struct pipe p = pipe_with("abc", 3);
+    ino_t end = inode(p.reader);
+
+    close(p.writer);
+    dmtcp_local_barrier("Socket::Pre_Ckpt");
+    CHECK_STR(passed, "Socket::Pre_Ckpt");
+    dmtcp_global_barrier("another");
+    CHECK_STR(passed, "another");
+    CHECK(inode(p.reader) == end);
+    close(p.reader);
+}
+
+static char much[1 << 20], seen[sizeof(much)];
+
+/* As much as it takes in pieces of the size that cat(1) writes. */
+static size_t fill(int fd)
+{
+    size_t size = 0;
+    ssize_t n;
+
+    while ((n = send(fd, much + size, 1 << 17, MSG_DONTWAIT)) > 0)
+        size += (size_t)n;
+    return size;
+}
+
+static void a_full_pipe_fits_into_another(void)
+{
+    struct pipe p = pipe_with("", 0), to = pipe_with("", 0);
+    size_t size;
+    ino_t end = inode(p.reader);
+
+    for (size_t i = 0; i < sizeof(much); i++)
+        much[i] = (char)(i * 31 + (i >> 8));
+    size = fill(p.writer);
+    printf("# %zu bytes\n", size);
+    close(p.writer);
+    dmtcp_global_barrier(leaders_are_known);
+    CHECK(inode(p.reader) != end);
+    CHECK_INT(read_all(p.reader, seen, sizeof(seen)), size);
+    CHECK(memcmp(seen, much, size) == 0);
+    CHECK_INT(write_all(to.writer, seen, size), size);
+    dmtcp_local_barrier(ends_are_empty);
+    memset(seen, 0, sizeof(seen));
+    CHECK_INT(read_all(p.reader, seen, sizeof(seen)), size);
+    CHECK(memcmp(seen, much, size) == 0);
+    close(p.reader);
+    close(to.reader);
+    close(to.writer);
+}
+
+int main(void)
+{
+    RUN(all_who_have_the_end_find_what_was_in_it);
+    RUN(two_descriptors_of_one_end_stay_one);
+    RUN(others_are_left_alone);
+    RUN(other_barriers_are_passed);
+    RUN(a_full_pipe_fits_into_another);
+    return tap_done();
+}
