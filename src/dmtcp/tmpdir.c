@@ -16,6 +16,8 @@
 
 static const char TMP_NAME[] = "qckpt-dmtcp-";
 
+enum { TRIES = 1000 };
+
 /* -1: it is somebody else's, or in use. */
 static int lock_alone(const char *path)
 {
@@ -52,7 +54,6 @@ static void sweep_all(void)
     }
 }
 
-/* Somebody's sweep may have been between making and locking it. */
 static int lock(const char *path, struct err *e)
 {
     auto_fd int fd =
@@ -63,24 +64,39 @@ static int lock(const char *path, struct err *e)
     return take_fd(&fd);
 }
 
+/* Between making and locking it another run that begins may have swept it away: as many
+ * as begin at once can do so, each of them once. */
+static bool was_swept(const struct err *e, int *tries)
+{
+    return e->kind == ERR_SYS && e->sys == ENOENT && --*tries > 0;
+}
+
 int tmpdir_make(char path[PATH_MAX], struct err *e)
 {
+    int fd, tries = TRIES;
+
     sweep_all();
-    snprintf(path, PATH_MAX, "/tmp/%sXXXXXX", TMP_NAME);
-    if (!mkdtemp(path)) {
-        path[0] = '\0';
-        return err_sys(e, "make a directory in /tmp");
-    }
-    return lock(path, e);
+    do {
+        snprintf(path, PATH_MAX, "/tmp/%sXXXXXX", TMP_NAME);
+        if (!mkdtemp(path)) {
+            path[0] = '\0';
+            return err_sys(e, "make a directory in /tmp");
+        }
+        fd = lock(path, e);
+    } while (fd < 0 && was_swept(e, &tries));
+    return fd;
 }
 
 int tmpdir_make_at(const char *path, bool *is_taken_over, struct err *e)
 {
     auto_fd int fd = -1;
+    int tries = TRIES;
 
     *is_taken_over = false;
-    if (mkdir(path, 0700) == 0) {
+    while (mkdir(path, 0700) == 0) {
         fd = lock(path, e);
+        if (fd < 0 && was_swept(e, &tries))
+            continue;
         sweep_all();
         return take_fd(&fd);
     }
