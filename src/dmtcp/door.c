@@ -37,6 +37,7 @@ struct door {
     int pidfd, channel, workdir;
     int port;
     bool closed;
+    int end_status; /* of the coordinator, once closed */
     char closed_text[DOOR_TEXT_SIZE];
 };
 
@@ -238,13 +239,14 @@ static void last_words(const struct door *d, char out[LOG_LINE_SIZE])
     snprintf(out, LOG_LINE_SIZE, "%.*s", LOG_LINE_SIZE - 1, line ? line + 1 : tail);
 }
 
-static void remember_end(struct door *d, const char *how)
+static void remember_end(struct door *d, const struct keeper_packet *packet)
 {
     char words[LOG_LINE_SIZE];
 
     last_words(d, words);
     d->closed = true;
-    snprintf(d->closed_text, sizeof(d->closed_text), "%.150s%s%s", how,
+    d->end_status = packet->status;
+    snprintf(d->closed_text, sizeof(d->closed_text), "%.150s%s%s", packet->text,
              words[0] ? "; the last line of its log: " : "", words);
 }
 
@@ -258,6 +260,7 @@ static int take(struct door *d, struct keeper_packet *packet)
     if (n != sizeof(*packet))
         *packet = (struct keeper_packet){
             .what = KEEPER_ENDED,
+            .status = SIGKILL,
             .text = "the guard of DMTCP's coordinator was killed, and it with it"};
     packet->text[sizeof(packet->text) - 1] = '\0';
     return 1;
@@ -296,7 +299,7 @@ static int hear_start(struct door *d, bool *started, struct err *e)
     case KEEPER_FAILED:
         return err_set(e, packet.error, "%s", packet.text);
     case KEEPER_ENDED:
-        remember_end(d, packet.text);
+        remember_end(d, &packet);
         return err_set(e, ERR_FAILED, "%s", d->closed_text);
     default:
         return 0; /* a stranger who found the port before the job did */
@@ -384,7 +387,7 @@ enum door_event door_next(struct door *d, char *text, size_t size)
             event = DOOR_STRANGER;
             break;
         case KEEPER_ENDED:
-            remember_end(d, packet.text);
+            remember_end(d, &packet);
             break;
         default:
             break;
@@ -394,6 +397,25 @@ enum door_event door_next(struct door *d, char *text, size_t size)
         event = DOOR_CLOSED;
     snprintf(text, size, "%s", d->closed ? d->closed_text : packet.text);
     return event;
+}
+
+int door_end_status(const struct door *d)
+{
+    return d->end_status;
+}
+
+/* The door ends with the coordinator, after its last packet. */
+bool door_await_end(const struct door *d, int timeout_ms)
+{
+    long long deadline = now_ms() + timeout_ms;
+    struct pollfd end = {d->channel, 0, 0}; /* POLLHUP only */
+    long long left = timeout_ms;
+
+    while (!d->closed && !end.revents && left >= 0) {
+        poll(&end, 1, (int)left);
+        left = deadline - now_ms();
+    }
+    return d->closed || end.revents;
 }
 
 int door_release(struct door *d, struct err *e)

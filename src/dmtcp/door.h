@@ -23,6 +23,7 @@
 #ifndef DMTCP_DOOR_H
 #define DMTCP_DOOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -79,6 +80,15 @@ int door_fd(const struct door *d);
  * After DOOR_CLOSED every call answers DOOR_CLOSED with the same text.
  */
 enum door_event door_next(struct door *d, char *text, size_t size);
+
+/* After DOOR_CLOSED: how the coordinator ended, as wait(2) gives it. 0: by itself,
+ * after the last process of the job. SIGKILL also when the door was killed, and it with
+ * it. */
+int door_end_status(const struct door *d);
+
+/* Waits, without taking an event, until the coordinator is gone; false: it still runs
+ * after timeout_ms. */
+bool door_await_end(const struct door *d, int timeout_ms);
 
 /* Lets the coordinator, which answers nobody while it is held, go on after DOOR_WRITTEN
  * or DOOR_RESTORED; does nothing when it is not held. ERR_GONE: the coordinator has

@@ -331,8 +331,8 @@ static int wait_for_coordinator(const struct coordinator *c)
 
 static _Noreturn void on_end(struct door_state *s)
 {
-    struct keeper_packet packet = {.what = KEEPER_ENDED};
     int status = wait_for_coordinator(&s->coordinator);
+    struct keeper_packet packet = {.what = KEEPER_ENDED, .status = status};
 
     if (WIFSIGNALED(status))
         snprintf(packet.text, sizeof(packet.text),

@@ -25,6 +25,7 @@ enum keeper_tells {
 struct keeper_packet {
     enum keeper_tells what;
     enum err_kind error;
+    int status; /* KEEPER_ENDED: how, as wait(2) gives it */
     char text[DOOR_TEXT_SIZE];
 };
 

@@ -300,17 +300,26 @@ static uint64_t progress_of(struct session *s)
     return sum;
 }
 
-/* Who fails takes the coordinator with it, and can say more than that has ended. */
-static int without_coordinator(struct restart *r, struct err *e)
+/* Who fails takes the coordinator with it, whose end may be seen first, and can say
+ * more. 0: the root has ended. -1: it has not, and `e` is as it was, or what a part on
+ * another host says. */
+static int await_root_end(struct restart *r, struct err *e)
 {
     for (int i = 0; i < END_TRIES; i++) {
         if (session_reap(r->session))
-            return fail_with_words(r, "dmtcp_restart failed", e);
+            return 0;
         if (check_parts(r, e) < 0)
             return -1;
         poll(NULL, 0, END_MS);
     }
-    return err_set(e, ERR_FAILED, "DMTCP's coordinator has ended: %s", r->session->why);
+    return -1;
+}
+
+static int without_coordinator(struct restart *r, struct err *e)
+{
+    err_set(e, ERR_FAILED, "DMTCP's coordinator has ended: %s", r->session->why);
+    return await_root_end(r, e) == 0 ? fail_with_words(r, "dmtcp_restart failed", e)
+                                     : -1;
 }
 
 /* Until nothing but the word is missing for the job to run. */
@@ -395,16 +404,6 @@ static int find_root(struct restart *r, struct err *e)
     return err_set(e, ERR_FAILED, "the job's first process was not restored");
 }
 
-static bool has_ended(struct session *s)
-{
-    for (int i = 0; i < END_TRIES; i++) {
-        if (session_reap(s))
-            return true;
-        poll(NULL, 0, END_MS);
-    }
-    return false;
-}
-
 /* The job has been let go. One that has come to its end since, and the coordinator with
  * it, was restarted like any other: taken for a failure it would be run again. One that
  * DMTCP has ended takes the coordinator with it too, and its own words say why. */
@@ -412,10 +411,10 @@ static int follow(struct restart *r, struct err *e)
 {
     if (wait_running(r, e) == 0 && find_root(r, e) == 0)
         return 0;
-    if (!has_ended(r->session))
+    if (await_root_end(r, e) < 0)
         return -1;
     err_clear(e);
-    if (session_has_failed(r->session))
+    if (session_has_failed(r->session) || session_lost_coordinator(r->session))
         return fail_with_words(r, "the job could not be continued", e);
     return 0;
 }
@@ -505,6 +504,11 @@ int restart_is_across_hosts(int dirfd, bool *is, struct err *e)
     return 0;
 }
 
+static bool was_killed(int status)
+{
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
 /* A process of the restart that was killed, by a person or for want of memory, is no
  * fault of the generation. But with the end of all processes the coordinator ends too,
  * and that it is gone says nothing. To be called before we kill anything. */
@@ -512,7 +516,8 @@ static void judge(const struct session *s, struct err *e)
 {
     if (e->kind == ERR_GONE)
         e->kind = ERR_FAILED;
-    if (s->has_ended && WIFSIGNALED(s->status) && WTERMSIG(s->status) == SIGKILL)
+    if ((s->has_ended && was_killed(s->status)) ||
+        (s->is_closed && was_killed(s->coordinator_status)))
         err_momentary(e);
 }
 

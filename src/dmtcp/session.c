@@ -25,6 +25,8 @@ enum {
     LINK_TIMEOUT_S = 60,
     KILL_TRIES = 5000 /* of a millisecond */
 };
+/* How long a coordinator may need to die that has closed its connections already. */
+enum { PIPE_TIMEOUT_MS = 2000, SHELL_SIGNAL = 128 };
 enum { FILES_MIN = 850 };
 enum { LAST_WORDS = 32 << 10, WORDS_MAX = 500 };
 
@@ -270,8 +272,10 @@ enum door_event session_hear(struct session *s)
             continue;
         }
         s->is_closed = event == DOOR_CLOSED;
-        if (s->is_closed)
+        if (s->is_closed) {
             memcpy(s->why, text, sizeof(text));
+            s->coordinator_status = door_end_status(s->door);
+        }
         return event;
     }
     return DOOR_CLOSED;
@@ -366,6 +370,22 @@ bool session_has_failed(const struct session *s)
 {
     return s->has_ended && WIFEXITED(s->status) &&
            WEXITSTATUS(s->status) == SESSION_FAIL_STATUS;
+}
+
+/* Of the root, or of what a shell waited for. */
+static bool has_broken_pipe(int status)
+{
+    return WIFSIGNALED(status) ? WTERMSIG(status) == SIGPIPE
+                               : WEXITSTATUS(status) == SHELL_SIGNAL + SIGPIPE;
+}
+
+bool session_lost_coordinator(struct session *s)
+{
+    if (!s->is_closed && s->has_ended && has_broken_pipe(s->status) &&
+        door_await_end(s->door, PIPE_TIMEOUT_MS))
+        while (session_hear(s) != DOOR_CLOSED)
+            ;
+    return s->is_closed && s->coordinator_status != 0;
 }
 
 /* Word for word what jassert writes before it ends a process. */

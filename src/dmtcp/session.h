@@ -45,6 +45,7 @@ struct session {
     pid_t helper;                  /* a child of ours that is not the job's, or 0 */
     bool is_closed;                /* DOOR_CLOSED has been heard */
     char why[DOOR_TEXT_SIZE];      /* ... and this */
+    int coordinator_status;        /* ... see door_end_status */
     char stranger[DOOR_TEXT_SIZE]; /* to be logged; "" for none */
 };
 
@@ -113,6 +114,14 @@ bool session_reap(struct session *s);
 
 /* Whether the root has ended because DMTCP failed in it. */
 bool session_has_failed(const struct session *s);
+
+/*
+ * Whether the coordinator has ended in another way than by itself: it was killed, or
+ * has failed. What the job's processes make of that, its end by SIGPIPE for instance,
+ * is not the job's result. A root that has ended so may be noticed first: then this
+ * waits until the coordinator ends too, or some seconds have passed.
+ */
+bool session_lost_coordinator(struct session *s);
 
 /* Whether DMTCP has ended any process of the job in this run. What the others have made
  * of that, as a shell that takes it for the end of a command, is not the job's result.

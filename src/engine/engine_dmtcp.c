@@ -330,10 +330,22 @@ static void look_at_door(struct engine_job *j)
         return;
     session_release_foreign(s);
     session_tell(s);
-    if (s->is_closed && !s->has_ended && !j->is_lost && !root_ends(j)) {
+    if (s->is_closed && !s->has_ended && !j->is_lost && s->coordinator_status == 0 &&
+        !root_ends(j)) {
         j->is_lost = true;
         log_error("DMTCP has lost the job, its coordinator has ended: %s", s->why);
     }
+}
+
+/* A root that has ended may have done so for want of it. */
+static void look_at_coordinator(struct engine_job *j)
+{
+    struct session *s = &j->session;
+
+    if (j->is_lost || !session_lost_coordinator(s))
+        return;
+    j->is_lost = true;
+    log_error("DMTCP has lost the job, its coordinator has ended: %s", s->why);
 }
 
 /* DMTCP 4.2 restarts some programs (Python with threads and subprocesses) to a crash.
@@ -355,6 +367,7 @@ static enum engine_end dmtcp_reap(struct engine_job *j, int *status)
 
     session_reap(&j->session);
     look_at_door(j);
+    look_at_coordinator(j);
     look_at_links(j);
     *status = j->session.status;
     if (j->is_lost)

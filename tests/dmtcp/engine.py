@@ -612,6 +612,39 @@ def lost(who):
         restarted(j, want())
 
 
+# To python a pipe that breaks is no signal, to other programs it is.
+PIPE = "import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n" + COUNT % {"rounds": ROUNDS}
+
+
+def broken_pipe(j, after):
+    """The first process dies of SIGPIPE, and only then does the coordinator go on."""
+    start(j)
+    j.checkpoint()
+    time.sleep(0.3)
+    pid = coordinator(j)[1]
+    os.kill(pid, signal.SIGSTOP)
+    os.kill(child_of(int(j.epoch()["pid"]), "python3"), signal.SIGPIPE)
+    time.sleep(0.3)
+    os.kill(pid, after)
+
+
+def a_pipe_that_breaks_with_the_coordinator_loses_the_job():
+    with job(python("pipe", PIPE, 7)) as j:
+        broken_pipe(j, signal.SIGKILL)
+        if j.wait(30) != 1:
+            raise Failed(f"status {j.process.returncode}, expected 1")
+        demand(log(j), "lost the job, its coordinator has ended: .*killed by signal 9", "the log")
+        restarted(j, want())
+
+
+def a_pipe_that_breaks_by_itself_ends_the_job():
+    with job(python("pipe", PIPE, 7)) as j:
+        broken_pipe(j, signal.SIGCONT)
+        if j.wait(30) != -signal.SIGPIPE:
+            raise Failed(f"status {j.process.returncode}, expected a death of SIGPIPE")
+        demand(log(j), r'"ended","signal":13', "the log")
+
+
 def a_child_that_dmtcp_ends_loses_the_job():
     with job(python("child", CHILD_FAILS)) as j:
         j.run()
@@ -737,8 +770,11 @@ def restarting(j):
     """The pid of the restart's first process, before the job runs; None: not yet."""
     supervisor = int(j.epoch()["pid"])
     for child in read(f"/proc/{supervisor}/task/{supervisor}/children").split():
-        if re.match("(dm|m)tcp_restart", read(f"/proc/{child}/comm")):
-            return int(child)
+        try:
+            if re.match("(dm|m)tcp_restart", read(f"/proc/{child}/comm")):
+                return int(child)
+        except ProcessLookupError:
+            pass
     return None
 
 
@@ -790,7 +826,9 @@ TESTS = [
     a_worker_killed_while_it_writes_makes_no_generation, flipped_bits_are_found,
     a_damaged_record_is_found, a_failed_restart_leaves_nothing,
     a_killed_restart_costs_no_generation, a_wrong_prefix_is_named,
-    a_limit_of_open_files_is_named, a_child_that_dmtcp_ends_loses_the_job, a_crash_at_a_restart_loses_no_job,
+    a_limit_of_open_files_is_named, a_child_that_dmtcp_ends_loses_the_job,
+    a_pipe_that_breaks_with_the_coordinator_loses_the_job,
+    a_pipe_that_breaks_by_itself_ends_the_job, a_crash_at_a_restart_loses_no_job,
     a_checkpoint_that_never_ends_loses_the_job,
 ]
 CARRIED = ["cpu_binding", "work_awk", "work_counter", "work_perl", "work_python", "work_registers",
