@@ -99,6 +99,12 @@ static uint64_t number_of(int dirfd)
     return n > 0 ? strtoull(strrchr(path, '/') + 1, NULL, 10) : 0;
 }
 
+/* Nothing to wait for is there. */
+static bool is_there(const char *name)
+{
+    return !name || access(name, F_OK) == 0;
+}
+
 static struct engine_job *restart(int dirfd, const struct engine_restart *how,
                                   struct err *e)
 {
@@ -107,9 +113,6 @@ static struct engine_job *restart(int dirfd, const struct engine_restart *how,
     auto_fd int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char *words[ARGV_MAX] = {0};
     size_t size, state_size, at = 0;
-    const struct timespec takes = {.tv_sec = file_engine_faults.restart_ms / 1000,
-                                   .tv_nsec =
-                                       file_engine_faults.restart_ms % 1000 * 1000000};
     sigset_t none;
 
     if (file_engine_faults.restart_wrong_host) {
@@ -130,7 +133,8 @@ static struct engine_job *restart(int dirfd, const struct engine_restart *how,
         err_set(e, ERR_CORRUPT, "state: chunk 0 does not match its sum");
         return NULL;
     }
-    nanosleep(&takes, NULL);
+    while (!is_there(file_engine_faults.restart_until))
+        usleep(10000);
     if (how->may_commit && how->may_commit(how->arg, e) < 0)
         return NULL;
     if (io_read_file(dirfd, "command", STATE_MAX, &command, &size, e) < 0 ||
@@ -177,6 +181,7 @@ static void note_request(void)
 static int begin(struct engine_job *j, const struct engine_request *r, struct err *e)
 {
     struct itimerspec when = {
+        .it_interval = {.tv_nsec = 10000000},
         .it_value = {.tv_sec = file_engine_faults.write_ms / 1000,
                      .tv_nsec = file_engine_faults.write_ms % 1000 * 1000000 + 1}};
     auto_free char *state = NULL;
@@ -217,7 +222,8 @@ static bool is_finished(struct engine_job *j, struct engine_progress *p)
     uint64_t expirations;
 
     *p = (struct engine_progress){.bytes = 1, .total_bytes = 2};
-    return read(j->timer, &expirations, sizeof(expirations)) > 0;
+    return read(j->timer, &expirations, sizeof(expirations)) > 0 &&
+           is_there(file_engine_faults.write_until);
 }
 
 static int finish(struct engine_job *j, struct engine_stats *stats, struct err *e)

@@ -19,6 +19,7 @@ struct file_engine_faults {
     unsigned momentary_ms;   /* such a try takes this long */
     bool finish_fails;       /* finish: ERR_SYS, ENOSPC */
     unsigned write_ms;       /* writing takes this long */
+    const char *write_until; /* writing takes until this file is there */
     bool restart_corrupt;    /* restart: ERR_CORRUPT, for the newest state seen first */
     bool restart_wrong_host; /* restart: ERR_WRONG_HOST */
     bool restart_hopeless;   /* restart: ERR_FAILED */
@@ -26,8 +27,8 @@ struct file_engine_faults {
      */
     uint64_t restart_fails_at;
     struct err restart_error;
-    unsigned restart_ms; /* a restart takes this long until it commits */
-    int lost_status;     /* a job that exits so was lost by the engine */
+    const char *restart_until; /* a restart commits when this file is there */
+    int lost_status;           /* a job that exits so was lost by the engine */
 };
 extern struct file_engine_faults file_engine_faults;
 

@@ -104,14 +104,15 @@ static void a_run_fenced_while_it_saves_kills_its_copy(void)
     pid_t first;
 
     fresh();
-    file_engine_faults.write_ms = 500;
+    file_engine_faults.write_until = "written";
     config.interval_s = 1;
     first = front(counter);
-    CHECK(wait_for("job/log.jsonl", "generation 1:"));
+    CHECK(wait_for("asked", "."));
     CHECK(store_epoch_take(store, "elsewhere", 1, "", &epoch, &e) == 0);
+    put("written", "");
     CHECK_INT(end_of(first), W_EXITCODE(SUPERSEDED, 0));
     CHECK_HAS(events(), "\"superseded\"");
-    CHECK(!strstr(events(), "generation 2:"));
+    CHECK(!strstr(events(), "generation 1:"));
 }
 
 /* Another host takes over while this one still reads the image. */
@@ -128,10 +129,11 @@ static void a_run_fenced_while_it_restarts_starts_nothing(void)
     CHECK(ask(true, &c));
     CHECK_INT(end_of(first), W_EXITCODE(JOB_EXIT_STOPPED, 0));
     put("pid", "");
-    file_engine_faults.restart_ms = 1000;
+    file_engine_faults.restart_until = "read";
     first = front("true");
     CHECK(wait_for("job/epoch", "\"epoch\": 2"));
     CHECK(store_epoch_take(store, "elsewhere", 1, "", &epoch, &e) == 0);
+    put("read", "");
     CHECK_INT(end_of(first), W_EXITCODE(NOT_STARTED, 0));
     CHECK_HAS(get("why"), "superseded");
     CHECK_STR(get("pid"), "");
