@@ -68,6 +68,20 @@ static long long now_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
+/* Whether one of some new processes is let in sooner than held ones ever are. A busy
+ * machine may delay any of them. */
+static bool joins_at_once(const struct rig *r)
+{
+    for (int i = 0; i < 50; i++) {
+        long long since = now_ms();
+
+        close(fake_join(r));
+        if (now_ms() - since < 200)
+            return true;
+    }
+    return false;
+}
+
 /* The coordinator rejects them until all have said that they run. */
 static void new_processes_wait_while_a_job_gets_going_again(void)
 {
@@ -85,9 +99,7 @@ static void new_processes_wait_while_a_job_gets_going_again(void)
     CHECK_STR(fake_passed(worker, WAIT_MS), "DMT:WriteCkpt");
     close(fake_join(&r));
     CHECK(now_ms() - since >= 200);
-    since = now_ms();
-    close(fake_join(&r));
-    CHECK(now_ms() - since < 200);
+    CHECK(joins_at_once(&r));
     close(worker);
     rig_close(&r);
 }
