@@ -26,7 +26,7 @@ def kill_and_restart(victim):
         job.go()
         job.finish(want)
     if done == 0:
-        raise sysrun.Failed("it ended before it could be killed")
+        raise sysrun.TooLate("it ended before it could be killed")
     return f"{done} restarts"
 
 
@@ -42,8 +42,7 @@ def one_round(job, rng, number):
         return False
     job.power_cut("front" if number % 2 else "supervisor")
     job.restart()
-    job.wait_epoch_after(epoch)
-    return True
+    return job.wait_epoch_after(epoch)
 
 
 sysrun.run_tests([(name, lambda v=v: kill_and_restart(v))

@@ -51,7 +51,8 @@ def three_runs(open_files, live, command=None):
                 job.wait_stopped()
             after_end(job)
             job.restart()
-            job.wait_epoch_after(epoch)
+            if not job.wait_epoch_after(epoch):
+                raise sysrun.TooLate("it ended before it could be killed")
         status = job.wait()
         after_end(job)
         if status != 0:

@@ -38,6 +38,17 @@ class Skipped(Exception):
     pass
 
 
+class TooLate(Exception):
+    """A victim that works was done before the test came to its point, as happens on a
+    busy machine: the test is run again."""
+
+
+TRIES = 5
+
+# What a request is told that finds no job any more.
+MET_THE_END = "the job has ended|the supervisor ended before it answered|is not running"
+
+
 class Victim:
     def __init__(self, name, path):
         self.name, self.path = name, path
@@ -227,13 +238,22 @@ class Job:
 
     def checkpoint(self, *options, expect=0, **more):
         status, out, err = self.tool("checkpoint", "-d", self.ckpt, *options, **more)
+        if status != 0 and self.victim.works and self.met_the_end(err) and self.is_done():
+            raise TooLate(f"checkpoint {' '.join(options)}: {err.strip()}")
         if status != expect:
             raise Failed(f"checkpoint {' '.join(options)}: status {status}, expected "
                          f"{expect}: {err.strip()}")
         return out, err
 
-    def has_ended(self):
-        """A request that meets the job's end fails; within moments the run is over."""
+    def is_done(self):
+        """Whether the job ended by itself: then there is nothing to save or restart."""
+        return os.path.exists(os.path.join(self.ckpt, "done.json"))
+
+    def met_the_end(self, err):
+        """Whether a checkpoint failed because the job ended by itself. It says so, and
+        within moments the run is over."""
+        if not re.search(MET_THE_END, err):
+            return False
         try:
             wait_until(5, "the end", lambda: self.process.poll() is not None)
         except Failed:
@@ -247,7 +267,7 @@ class Job:
         status, out, err = self.tool("checkpoint", "-d", self.ckpt, *options)
         if status == 0:
             return out
-        if self.has_ended():
+        if self.met_the_end(err):
             return None
         raise Failed(f"checkpoint: status {status}: {err.strip()}")
 
@@ -294,19 +314,28 @@ class Job:
     def power_cut(self, who):
         """Kills the front or the supervisor; then nothing of the job may go on."""
         pid = self.process.pid if who == "front" else int(self.epoch()["pid"])
-        os.kill(pid, signal.SIGKILL)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # the job has just ended
         self.wait(20)
         if left := self.left_behind(10):
             raise Failed(f"{who} was killed, but these live: {left}")
 
     def wait_epoch_after(self, before):
-        """Until the restarted job runs: a restart takes a new epoch before that."""
+        """Until the restarted job runs: a restart takes a new epoch before that. False
+        when the job had ended by itself before it could be restarted."""
         def running():
-            if self.process.poll() is not None:
+            # In this order: what is restarted may be done in no time.
+            ended = self.process.poll() is not None
+            if self.epoch().get("epoch", 0) > before:
+                return True
+            if ended and not self.is_done():
                 raise Failed(f"restart ended with {self.process.returncode}")
-            return self.epoch().get("epoch", 0) > before
+            return ended
 
         wait_until(30, "a restart", running)
+        return self.epoch_number() > before
 
     def finish(self, want=None):
         """Waits for the victim's end; its output must be `want`, or be all ok."""
@@ -403,8 +432,18 @@ def run_tests(tests):
 
 def timed(function):
     start = time.monotonic()
-    note = function()
+    note = in_time(function)
     return time.monotonic() - start, note
+
+
+def in_time(function):
+    late = None
+    for _ in range(TRIES):
+        try:
+            return function()
+        except TooLate as e:
+            late = e
+    raise Failed(f"too late in each of {TRIES} tries: {late}")
 
 
 def report(number, name, future):
