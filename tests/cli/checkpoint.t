@@ -123,10 +123,7 @@ wait_until 60 has_event job restarted
 wait_until 60 counted 20
 kill -STOP -$front
 wait_until 60 grep -q suspended job/log.jsonl
-sleep 0.2
-before=$(wc -l <count)
-sleep 0.3
-is "stopping the group stops a restarted job" "$(wc -l <count)" "$before"
+ok "stopping the group stops a restarted job" wait_until 10 stands_still count
 kill -CONT -$front
 finish
 is "and continuing continues it" $? 6
@@ -136,10 +133,7 @@ begin
 kill -STOP -$front
 wait_until 60 grep -q suspended job/log.jsonl
 status_is "a suspended job can be saved" 0 q checkpoint -d job
-sleep 0.2
-before=$(wc -l <count)
-sleep 0.3
-is "and stays suspended" "$(wc -l <count)" "$before"
+ok "and stays suspended" wait_until 10 stands_still count
 status_is "and stopped at a checkpoint" 0 q checkpoint -d job --stop
 wait $front
 is "it ends although it was suspended" $? 75

@@ -133,14 +133,14 @@ Q
 echo held >held
 # begin CPU [NAME=VALUE...]   a starter on such a host, in the background
 begin() {
-    rm -f status pid out
+    rm -f status pid out holds
     ge_spool handle_as_binary=1 no_shell=1 "${config[@]}"
     (
         ge_env SGE_CKPT_ENV=any "SGE_CKPT_DIR=$ckpt_dir" QCKPT_TESTING=1 \
             QCKPT_FAKE_CPU="$1" SGE_STARTER_SHELL_START_MODE=unix_behavior \
             SGE_STARTER_SHELL_PATH=/bin/sh "${@:2}" \
             sh -c 'echo $$ >pid; exec "$0" "$@"' "$libexec/qckpt-starter" \
-            sh -c 'exec 3<held; while [ ! -e go ]; do sleep 0.05; done; exit 7' >out 2>&1
+            sh -c 'exec 3<held; : >holds; while [ ! -e go ]; do sleep 0.05; done; exit 7' >out 2>&1
         echo $? >status
     ) &
 }
@@ -166,6 +166,7 @@ saved_on() {
     rm -rf "${ckpt_dir:?}/$user"
     rm -f go
     begin "$@"
+    wait_until 10 test -e holds || diag "no job"
     wait_until 10 "$QCKPT" checkpoint -d "$job_dir" --stop || diag "no checkpoint"
     is "saved on $1" "$(ended)" 99
 }

@@ -48,7 +48,7 @@ exec 3>questions 4<answers
 for round in 1 2; do
     echo >&3
     got=
-    while [ "$got" != end ] && IFS= read -r -t 5 got <&4; do :; done
+    while [ "$got" != end ] && IFS= read -r -t 60 got <&4; do :; done
     is "answer $round comes at once" "$got" end
 done
 exec 3>&-

@@ -69,6 +69,15 @@ is_gone() {
     ! kill -0 "$1" 2>/dev/null
 }
 
+# FILE does not grow. A process that has been stopped may still end the write that it had
+# begun: ask with wait_until.
+stands_still() {
+    local before
+    before=$(wc -l <"$1")
+    sleep 0.3
+    [ "$(wc -l <"$1")" = "$before" ]
+}
+
 # The last event of a kind in DIR's log.
 has_event() {
     grep -q "\"event\":\"$2\"" "$1/log.jsonl"

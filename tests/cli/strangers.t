@@ -22,6 +22,7 @@ chmod 755 "$work/qckpt"
 # A job that writes to its TMPDIR and reads a file that only this host has.
 cat >"$work/job" <<'J'
 exec 3<"$1"
+: >ready
 while [ ! -e go ]; do
     sleep 0.05
 done
@@ -33,8 +34,7 @@ as $me sh -c "echo good >$work/tmp/input"
 as $me TMPDIR="$work/tmp/old" "$work/qckpt" run -d c -- \
     sh "$work/job" "$work/tmp/input" >out 2>err &
 front=$!
-ok "the job runs" wait_until 10 has_event c launched
-sleep 0.2
+ok "the job runs" wait_until 10 test -e ready
 as $me "$work/qckpt" checkpoint -d c --stop >/dev/null
 is "it is stopped" $? 0
 wait $front
