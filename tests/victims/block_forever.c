@@ -44,6 +44,7 @@ static const char *const names[COUNT] = {"read of a pipe",
                                          "flock"};
 
 static int empty_pipe[2], full_pipe[2], polled[2], selected[2], watched[2], pair[2];
+static int over[2]; /* its end tells the children that they may end */
 static int event, epoll, listener, locked, lock_two, futex_word;
 static pid_t child[2];
 static volatile long result[COUNT];
@@ -147,7 +148,7 @@ static void prepare(struct sockaddr_un *a)
     sigset_t set;
 
     NEED(pipe(empty_pipe) == 0 && pipe(full_pipe) == 0 && pipe(polled) == 0);
-    NEED(pipe(selected) == 0 && pipe(watched) == 0);
+    NEED(pipe(selected) == 0 && pipe(watched) == 0 && pipe(over) == 0);
     NEED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     NEED(fcntl(full_pipe[1], F_SETPIPE_SZ, 4096) == 4096);
     NEED(write(full_pipe[1], big, sizeof(big)) == sizeof(big));
@@ -166,8 +167,8 @@ static void prepare(struct sockaddr_un *a)
         child[i] = fork();
         NEED(child[i] >= 0);
         if (child[i] == 0) {
-            victim_wait_go();
-            victim_sleep_ms(150);
+            close(over[1]);
+            NEED(read(over[0], big, 1) == 0);
             _exit(41 + i);
         }
     }
@@ -187,6 +188,7 @@ static void release(const struct sockaddr_un *a)
     CHECK_INT("connect", connect(fd, (const struct sockaddr *)a, sizeof(*a)), 0);
     NEED(write(pair[1], "x", 1) == 1);
     NEED(kill(getpid(), SIGRTMIN + 4) == 0);
+    close(over[1]); /* the children's, too */
     flock(locked, LOCK_UN);
 }
 
@@ -210,7 +212,7 @@ int main(void)
     for (int i = 0; i < COUNT; i++) {
         long want = i == SIGNAL ? SIGRTMIN + 4 : wanted[i];
 
-        for (int t = 0; t < 500 && !back[i]; t++)
+        for (int t = 0; t < 6000 && !back[i]; t++)
             victim_sleep_ms(10);
         if (!victim_check(back[i], names[i], "no end after its event"))
             continue;

@@ -41,7 +41,7 @@ int main(void)
     NEED(child >= 0);
     if (child == 0) {
         victim_wait_go();
-        for (int t = 0; t < 1000 && p[0] != 'P'; t++)
+        for (int t = 0; t < 12000 && p[0] != 'P'; t++)
             victim_sleep_ms(5);
         _exit(p[0] == 'P' && victim_differs(g, SIZE, 52) < 0 ? 0 : 1);
     }

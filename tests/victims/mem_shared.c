@@ -17,7 +17,7 @@ struct head {
 /* Each in its turn writes what the next one must see. */
 static int relay(struct head *h, int me)
 {
-    for (int t = 0; t < 1000 && h->turn != me; t++)
+    for (int t = 0; t < 12000 && h->turn != me; t++)
         victim_sleep_ms(5);
     pthread_mutex_lock(&h->lock);
     h->value[me] = victim_mix(me ? h->value[me - 1] : 17);

@@ -30,7 +30,7 @@ int main(void)
     NEED(child >= 0);
     if (child == 0) {
         victim_wait_go();
-        for (int t = 0; t < 600 && p[0] != 'P'; t++)
+        for (int t = 0; t < 12000 && p[0] != 'P'; t++)
             victim_sleep_ms(5);
         _exit(p[0] == 'P' ? 0 : 1);
     }

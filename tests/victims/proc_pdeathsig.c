@@ -21,11 +21,16 @@ static void watch(int out, pid_t parent)
     sigaction(SIGUSR1, &sa, NULL);
     NEED(prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0);
     NEED(write(out, "r", 1) == 1);
-    while (getppid() == parent) {
-        report[0] = (char)died;
+    for (;;) {
+        char early = (char)died;
+
+        /* The signal comes with the parent's end: what counts is what came before. */
+        if (getppid() != parent)
+            break;
+        report[0] = early;
         victim_sleep_ms(5);
     }
-    for (int i = 0; i < 100 && !died; i++)
+    for (int i = 0; i < 12000 && !died; i++)
         victim_sleep_ms(5);
     report[1] = (char)died;
     NEED(write(out, report, 2) == 2);

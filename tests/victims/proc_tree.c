@@ -149,7 +149,7 @@ int main(void)
     victim_ready();
     live(ROOT);
     for (int who = GROUP; who < COUNT; who++) {
-        for (int t = 0; t < 500 && !shared->looked[who]; t++)
+        for (int t = 0; t < 6000 && !shared->looked[who]; t++)
             victim_sleep_ms(10);
         CHECK_INT(names[who], shared->looked[who], 1);
     }
