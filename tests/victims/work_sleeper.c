@@ -6,6 +6,9 @@
 
 #define ROUNDS 24
 #define NAP_MS 90
+/* The clock goes on while the job stands still at a checkpoint: on a busy machine for
+ * seconds. */
+#define SLACK_MS 60000
 
 static int nap(int way)
 {
@@ -33,7 +36,7 @@ int main(void)
             victim_say("FAIL nap %d: saw %d, errno %d", round, r, errno);
         else if (took < NAP_MS - 1)
             victim_say("FAIL nap %d: saw only %lld ms", round, (long long)took);
-        else if (took > NAP_MS + 3000)
+        else if (took > NAP_MS + SLACK_MS)
             victim_say("FAIL nap %d: saw %lld ms", round, (long long)took);
         else
             victim_say("nap %d", round);
