@@ -4,7 +4,6 @@
 . "${0%/*}/lib.sh"
 cell_begin
 
-jobs=/srv/shared/jobs
 reference thrice $jobs/threads -s 3 -n 110
 reference queue $jobs/pipeline.sh
 reference requeued $jobs/threads -s 5 -n 60

@@ -5,7 +5,6 @@
 . "${0%/*}/lib.sh"
 cell_begin
 
-jobs=/srv/shared/jobs
 interval=(-r y -v QCKPT_INTERVAL=2 -b y)
 reference cable $jobs/threads -s 12 -n 250
 reference ended $jobs/threads -s 13 -n 40
@@ -13,8 +12,7 @@ reference ended $jobs/threads -s 13 -n 40
 cable=$(submit_ckpt cable -q all.q@n2 "${interval[@]}" $jobs/threads -s 12 -n 250)
 ended=$(submit_ckpt ended -q all.q@n2 "${interval[@]}" $jobs/threads -s 13 -n 40)
 for name in cable ended; do
-    ok "$name has a checkpoint" wait_until 30 has_event "${!name}" checkpoint
-    ok "$name goes on" steps "$name" 12
+    goes_on_saved "$name" "${!name}" 12
     cell as-user qalter -q all.q@n3 "${!name}" >/dev/null
 done
 

@@ -5,7 +5,6 @@
 . "${0%/*}/lib.sh"
 cell_begin
 
-jobs=/srv/shared/jobs
 libexec=/srv/prefix/libexec/qckpt
 cpu_ckpt=${ckpt_name}_cpu
 # While a task waits on a wrong host; 30 s are for clusters.
@@ -37,23 +36,9 @@ values() {
 has_values() {
     [ "$(values "$1")" = "$2" ]
 }
-# Sorted: the order is not the user's any more when the job has been altered.
-requests() {
-    cell as-user qstat -j "$1" 2>/dev/null | sed -n 's/^hard resource_list: *//p' | tr , '\n' |
-        sort | paste -sd ,
-}
 # hosts_of JOB[.TASK]: where it was started and restarted, in order
 hosts_of() {
     events "$1" 'launched|restarted' | jq -r .host | paste -sd ' '
-}
-# What the job has to say is in the log, and in what a person is shown.
-says() {
-    events "$1" "$2" | jq -r .text | grep -F -e "$3"
-}
-shows() {
-    local dir
-    dir=$(store "$1")
-    cell as-user qckpt show -d "${dir#"$cell_dir"}" | grep -F -e "$2"
 }
 # started NAME HOST [QSUB-OPTION...] COMMAND...: there, and free to go elsewhere
 started() {

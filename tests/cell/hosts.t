@@ -3,32 +3,15 @@
 # Jobs of several hosts with unlike CPUs: n1 has only SSE2, n2 AVX2, n3 AVX-512. What ran
 # on a host goes on only where the features of that host exist.
 . "${0%/*}/lib.sh"
-is_dmtcp || skip_all hosts "only the DMTCP engine saves jobs of several hosts"
-"${QCKPT_DMTCP_PREFIX:-/nowhere}/bin/dmtcp_launch" --version 2>/dev/null | grep -q '(DMTCP) [123]\.' &&
-    skip_all hosts "only DMTCP 4 saves jobs of several hosts"
+saves_hosts || skip_all hosts "only DMTCP 4 saves jobs of several hosts"
 cell_begin
 cell cpu n1 x86-64-v1
 cell cpu n2 x86-64-v3
 cell cpu n3 x86-64-v4
-reason=$(cell ssh 2>&1) || skip_all ssh "$reason"
+connect_hosts
 
-jobs=/srv/shared/jobs
 libexec=/srv/prefix/libexec/qckpt
 cpu_ckpt=${ckpt_name}_cpu
-cell as-manager sh -c "cat >/tmp/loose && qconf -Ap /tmp/loose && qconf -aattr queue pe_list loose all.q" >/dev/null <<P
-pe_name loose
-slots 100
-user_lists NONE
-xuser_lists NONE
-start_proc_args NONE
-stop_proc_args NONE
-allocation_rule 1
-control_slaves FALSE
-job_is_first_task TRUE
-urgency_slots min
-accounting_summary FALSE
-qsort_args NONE
-P
 for host in n1 n2 n3; do
     cell as-manager qconf -rattr exechost complex_values NONE $host >/dev/null
 done
@@ -53,29 +36,6 @@ sent() {
     shift
     cell as-user qalter -masterq "all.q@$1" -q "$(queues "$@")" "${id[$name]}" >/dev/null
 }
-says() {
-    events "${id[$1]}" "$2" | jq -r .text | grep -F -e "$3"
-}
-shows() {
-    local dir
-    dir=$(store "${id[$1]}")
-    cell as-user qckpt show -d "${dir#"$cell_dir"}" | grep -F -e "$2"
-}
-requests() {
-    cell as-user qstat -j "${id[$1]}" 2>/dev/null | sed -n 's/^hard resource_list: *//p' | tr , '\n' |
-        sort | paste -sd ,
-}
-# What there is of such jobs on any host.
-leftovers() {
-    local host
-    for host in $(cell hosts); do
-        cell on "$host" sh -c 'ps -eo args | grep -E "[p]arts.py|[D]MTCP:|dmtcp_[s]sh|[-]-dmtcp-part"
-            ls -d /tmp/qckpt-dmtcp-* 2>/dev/null' | sed "s/^/$host: /"
-    done
-}
-no_leftovers() {
-    [ -z "$(leftovers)" ]
-}
 
 ### Refused by a host that is not the first #####################################
 
@@ -84,18 +44,18 @@ began "$ckpt_name" swapped 80 n2 n3
 sent swapped n3 n2
 suspend "${id[swapped]}"
 ok "the part of n3 comes to n2, which refuses it" wait_until 30 has_event "${id[swapped]}" wrong-host
-ok "... by name, with what is missing" says swapped wrong-host "host n2 lacks avx512bw"
-is "... in the words for a job of one host" "$(says swapped wrong-host '' | head -n 1 | sed 's/lacks.*;/lacks ...;/')" \
+ok "... by name, with what is missing" says "${id[swapped]}" wrong-host "host n2 lacks avx512bw"
+is "... in the words for a job of one host" "$(says "${id[swapped]}" wrong-host '' | head -n 1 | sed 's/lacks.*;/lacks ...;/')" \
     "host n2 lacks ...; generation 1 was made where they exist"
 ok "... and the job is queued again, with a wait that grows" wait_until 60 has_event "${id[swapped]}" waits 2
-ok "... it says so" says swapped waits "queued again in 4 s"
-ok "... to people too" shows swapped waiting
+ok "... it says so" says "${id[swapped]}" waits "queued again in 4 s"
+ok "... to people too" shows "${id[swapped]}" waiting
 is "nothing of it was started" "$(events "${id[swapped]}" 'restarted|restart-failed')" ""
 is "nor lost" "$(generations "${id[swapped]}" | wc -l)" 1
 sent swapped n2 n3
 ok "it goes on where each part may" wait_until 90 has_event "${id[swapped]}" restarted
 continued swapped "${id[swapped]}"
-ok "nothing of it is left" wait_until 20 no_leftovers || leftovers | sed 's/^/# /'
+nothing_left "nothing of it is left"
 
 ### Fewer hosts than before #####################################################
 
@@ -105,7 +65,7 @@ cell as-manager qconf -mattr pe allocation_rule '$fill_up' loose >/dev/null
 sent fewer n2 n2
 suspend "${id[fewer]}"
 ok "n2 cannot have the part of n3 beside its own" wait_until 30 has_event "${id[fewer]}" wrong-host
-ok "... and says it" says fewer wrong-host "host n2 lacks avx512bw"
+ok "... and says it" says "${id[fewer]}" wrong-host "host n2 lacks avx512bw"
 sent fewer n3 n3
 ok "n3 can have both" wait_until 60 has_event "${id[fewer]}" restarted
 suspend "${id[fewer]}"
@@ -154,7 +114,7 @@ reference asked $jobs/parts.py -s 120
 began "$cpu_ckpt" asked 120 n2 n3
 sent asked n1 n1 n2 n3
 suspend "${id[asked]}"
-ok "one host of that kind is not enough for a job of two" wait_until 20 says asked cpu-requests \
+ok "one host of that kind is not enough for a job of two" wait_until 20 says "${id[asked]}" cpu-requests \
     "the job runs on 2 hosts, and only 1 of the cluster has what it needs (cpu_level=4"
 ok "... so it stays" wait_until 20 has_event "${id[asked]}" hook-ended
 cell as-user qmod -usj "${id[asked]}" >/dev/null
@@ -162,9 +122,9 @@ cell cpu n1 x86-64-v4
 ok "another host gets such a CPU" wait_until 20 has_level n1 4
 suspend "${id[asked]}"
 ok "it moves" wait_until 60 has_event "${id[asked]}" restarted
-is "it asks for what all its hosts have" "$(requests asked)" cpu_level=4
+is "it asks for what all its hosts have" "$(requests "${id[asked]}")" cpu_level=4
 is "no host refused it" "$(events "${id[asked]}" wrong-host)" ""
 is "its first process is on the new host" "$(events "${id[asked]}" restarted | jq -r .host)" n1
 continued asked "${id[asked]}"
-ok "nothing is left on any host" wait_until 20 no_leftovers || leftovers | sed 's/^/# /'
+nothing_left "nothing is left on any host"
 done_testing

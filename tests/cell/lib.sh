@@ -12,9 +12,9 @@
 # Each script runs once for each engine (QCKPT_TEST_ENGINE=native|dmtcp), with the same
 # checks: what an engine does in its own way is said below, under "The engine".
 #
-# The job's output is $shared/NAME.out. Before the first migration `reference NAME
-# COMMAND...` starts the same command by itself; `continued NAME...` waits for it and
-# compares.
+# The programs are in $jobs; a job's output is $shared/NAME.out. Before the first migration
+# `reference NAME COMMAND...` starts the same command by itself; `continued NAME...` waits
+# for it and compares.
 set -u
 
 cell_source=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,6 +23,8 @@ cell_build=${BUILD:?the build directory}
 cell_engine=${QCKPT_TEST_ENGINE:-native}
 cell_dir=$cell_build/tests/cell/$(basename "$0" .t)-$cell_engine.cell
 shared=$cell_dir/srv/shared
+# The programs that are jobs, as a job sees them.
+jobs=/srv/shared/jobs
 work=$cell_dir/test
 
 ### The engine ##################################################################
@@ -62,12 +64,12 @@ engine_of() {
 # after its name; unsaveable_why: what the refusal must say. The native engine refuses a
 # seccomp filter; DMTCP has no hold on a static program.
 if is_dmtcp; then
-    unsaveable=(/srv/shared/jobs/threads-static)
+    unsaveable=("$jobs/threads-static")
     unsaveable_why=threads-static
     # It proves the room first, instead of finding none while it writes.
     no_room_event=checkpoint-refused
 else
-    unsaveable=(/srv/shared/jobs/threads -r)
+    unsaveable=("$jobs/threads" -r)
     unsaveable_why=seccomp
     no_room_event=checkpoint-failed
 fi
@@ -144,6 +146,69 @@ make_environment() {
         qconf -aattr queue ckpt_list $ckpt_name-$1 all.q"
 }
 
+### Jobs of several hosts #######################################################
+
+# Only DMTCP 4 saves them. Where there is no DMTCP cell_begin says so.
+saves_hosts() {
+    is_dmtcp && ! "${QCKPT_DMTCP_PREFIX:-/nowhere}/bin/dmtcp_launch" --version 2>/dev/null |
+        grep -q '(DMTCP) [123]\.'
+}
+
+# connect_hosts: ssh between the hosts, after `cell cpu`, which counts for it too; and the
+# parallel environment `loose`, one process a host.
+connect_hosts() {
+    local reason
+    reason=$(cell ssh 2>&1) || skip_all ssh "$reason"
+    make_pe loose FALSE 1
+}
+
+# make_pe NAME CONTROL_SLAVES ALLOCATION_RULE: a parallel environment of all.q
+make_pe() {
+    cell as-manager sh -c "cat >/tmp/$1 && qconf -Ap /tmp/$1 && qconf -aattr queue pe_list $1 all.q" >/dev/null <<P
+pe_name $1
+slots 100
+user_lists NONE
+xuser_lists NONE
+start_proc_args NONE
+stop_proc_args NONE
+allocation_rule $3
+control_slaves $2
+job_is_first_task TRUE
+urgency_slots min
+accounting_summary FALSE
+qsort_args NONE
+P
+}
+
+# on_hosts COMMAND: what it prints on each host, with the host's name.
+on_hosts() {
+    local host
+    for host in $(cell hosts); do
+        cell on "$host" sh -c "$1" | sed "s/^/$host: /"
+    done
+}
+# What runs of such jobs on any host.
+running_parts() {
+    on_hosts 'ps -eo args | grep -E "[p]arts.py|[D]MTCP:|dmtcp_[s]sh|[-]-dmtcp-part"'
+}
+# That, and what it leaves in a host's file systems.
+leftovers() {
+    running_parts
+    on_hosts 'ls -d /tmp/qckpt-dmtcp-* 2>/dev/null; grep -o "[^ ]*/\.work[^ ]*" /proc/mounts'
+}
+
+# nothing_runs NAME [SECONDS], nothing_left NAME [SECONDS]: in the end, on no host.
+nothing_runs() {
+    prints_nothing running_parts "$@"
+}
+nothing_left() {
+    prints_nothing leftovers "$@"
+}
+prints_nothing() {
+    wait_until "${3-20}" eval "[ -z \"\$($1)\" ]"
+    is "$2" "$($1)" ""
+}
+
 ### Jobs ########################################################################
 
 # Prints the job's number, without what qsub has to say. Options go before the command,
@@ -195,6 +260,13 @@ host_of() {
         $1 == job && (task == "" || $NF == task) { sub(/.*@/, "", $8); print $8; exit }'
 }
 
+# requests JOB: its hard ones, sorted: the order is not the user's any more when the job
+# has been altered.
+requests() {
+    cell as-user qstat -j "$1" 2>/dev/null | sed -n 's/^hard resource_list: *//p' | tr , '\n' |
+        sort | paste -sd ,
+}
+
 is_running() {
     [ "$(state "$@")" = r ] || [ "$(state "$@")" = Rr ]
 }
@@ -214,6 +286,12 @@ has_steps() {
 # steps NAME N: waits until the job has done N steps.
 steps() {
     wait_until 30 has_steps "$@"
+}
+
+# goes_on_saved NAME JOB N: it has a checkpoint, and then goes on to N steps.
+goes_on_saved() {
+    ok "$1 has a checkpoint" wait_until 40 has_event "$2" checkpoint
+    ok "$1 goes on" steps "$1" "$3"
 }
 
 # failed JOB, exit_status JOB: of its last run, from accounting(5).
@@ -258,6 +336,16 @@ events() {
 # has_event JOB[.TASK] EVENT [COUNT]
 has_event() {
     [ "$(events "$1" "$2" | wc -l)" -ge "${3-1}" ]
+}
+
+# says JOB[.TASK] EVENT TEXT, shows JOB TEXT: in the log, and in what a person is shown.
+says() {
+    events "$1" "$2" | jq -r .text | grep -F -e "$3"
+}
+shows() {
+    local dir
+    dir=$(store "$1")
+    cell as-user qckpt show -d "${dir#"$cell_dir"}" | grep -F -e "$2"
 }
 
 generations() {

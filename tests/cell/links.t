@@ -3,27 +3,9 @@
 # Jobs of several hosts that lose one, or the connection to it: they go on from their last
 # checkpoint, and nothing of them stays behind on any host.
 . "${0%/*}/lib.sh"
-is_dmtcp || skip_all hosts "only the DMTCP engine saves jobs of several hosts"
-"${QCKPT_DMTCP_PREFIX:-/nowhere}/bin/dmtcp_launch" --version 2>/dev/null | grep -q '(DMTCP) [123]\.' &&
-    skip_all hosts "only DMTCP 4 saves jobs of several hosts"
+saves_hosts || skip_all hosts "only DMTCP 4 saves jobs of several hosts"
 cell_begin
-reason=$(cell ssh 2>&1) || skip_all ssh "$reason"
-
-jobs=/srv/shared/jobs
-cell as-manager sh -c "cat >/tmp/loose && qconf -Ap /tmp/loose && qconf -aattr queue pe_list loose all.q" >/dev/null <<P
-pe_name loose
-slots 100
-user_lists NONE
-xuser_lists NONE
-start_proc_args NONE
-stop_proc_args NONE
-allocation_rule 1
-control_slaves FALSE
-job_is_first_task TRUE
-urgency_slots min
-accounting_summary FALSE
-qsort_args NONE
-P
+connect_hosts
 
 declare -A id=()
 # began NAME STEPS OTHER: on n1 first, and on the other; it has a checkpoint
@@ -31,8 +13,7 @@ began() {
     reference "$1" $jobs/parts.py -s "$2"
     id[$1]=$(submit_ckpt "$1" -r y -v QCKPT_INTERVAL=3,QCKPT_RETRY_DELAY=2 -pe loose 2 \
         -masterq all.q@n1 -q "all.q@n1,all.q@$3" -b y $jobs/parts.py -s "$2")
-    ok "$1 has a checkpoint" wait_until 40 has_event "${id[$1]}" checkpoint
-    ok "$1 goes on" steps "$1" 35
+    goes_on_saved "$1" "${id[$1]}" 35
 }
 # kill_on HOST PATTERN: what has it in its command line
 kill_on() {
@@ -41,20 +22,6 @@ kill_on() {
 # kill_soon_on HOST PATTERN: in the moment in which there is one; to be waited for
 kill_soon_on() {
     cell on "$1" sh -c "until pkill -KILL -f '$2'; do :; done" &
-}
-leftovers() {
-    local host
-    for host in $(cell hosts); do
-        cell on "$host" sh -c 'ps -eo args | grep -E "[p]arts.py|[D]MTCP:|dmtcp_[s]sh|[-]-dmtcp-part"
-            ls -d /tmp/qckpt-dmtcp-* 2>/dev/null
-            grep -o "[^ ]*/\.work[^ ]*" /proc/mounts' | sed "s/^/$host: /"
-    done
-}
-no_leftovers() {
-    [ -z "$(leftovers)" ]
-}
-nothing_left() {
-    ok "nothing is left of $1" wait_until "${2-20}" no_leftovers || leftovers | sed 's/^/# /'
 }
 lost() {
     events "${id[$1]}" '[a-z-]*' | jq -r .text | grep -F -e "${2-is lost}"
@@ -72,7 +39,7 @@ ok "without the one who looks after n2 it is restarted" wait_until 40 has_event 
 is "... and only the new run has a directory there" \
     "$(cell on n2 sh -c 'ls -d /tmp/qckpt-dmtcp-*' | wc -l)" 1
 continued connection "${id[connection]}"
-nothing_left connection
+nothing_left "nothing is left of connection"
 
 ### While it is saved, and while it is restarted ################################
 
@@ -90,7 +57,7 @@ wait $killer
 ok "its part is killed while it is restarted, which fails" wait_until 40 has_event "${id[saved]}" restart-failed
 ok "... and is restarted again" wait_until 60 has_event "${id[saved]}" restarted 2
 continued saved "${id[saved]}"
-nothing_left saved
+nothing_left "nothing is left of saved"
 
 ### A host ######################################################################
 
@@ -104,10 +71,7 @@ continued power "${id[power]}"
 directories() {
     cell on n2 sh -c 'ls -d /tmp/qckpt-dmtcp-*' 2>/dev/null | wc -l
 }
-nothing_runs() {
-    ! leftovers | grep -v ' */tmp/qckpt-dmtcp-'
-}
-ok "nothing of power runs any more" wait_until 20 nothing_runs || leftovers | sed 's/^/# /'
+nothing_runs "nothing of power runs any more"
 is "its directory is left where the power was lost" "$(directories)" 1
 
 began cable 200 n2
@@ -117,7 +81,7 @@ cell as-user qalter -q all.q@n1,all.q@n3 "${id[cable]}" >/dev/null
 ok "the cable of its second host is cut, and it goes on without it" wait_until 120 has_event "${id[cable]}" restarted
 cell net n2 up
 continued cable "${id[cable]}"
-nothing_left cable 90
+nothing_left "nothing is left of cable" 90
 
 ### No room on a host ###########################################################
 
@@ -129,7 +93,7 @@ ok "... which is named" lost room n2
 cell on n2 umount /tmp
 ok "with room it goes on" wait_until 90 has_event "${id[room]}" restarted
 continued room "${id[room]}"
-nothing_left room
+nothing_left "nothing is left of room"
 
 ### Often #######################################################################
 
@@ -139,5 +103,5 @@ for move in 1 2 3 4 5; do
     ok "moved ($move)" wait_until 60 has_event "${id[often]}" restarted $move
 done
 continued often "${id[often]}"
-nothing_left often
+nothing_left "nothing is left of often"
 done_testing

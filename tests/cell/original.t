@@ -16,7 +16,6 @@
 . "${0%/*}/lib.sh"
 cell_begin
 
-jobs=/srv/shared/jobs
 local_jobs=$shared/jobs
 declare -A id=()
 make_queue stdin.q $starter script_from_stdin >"$work/queue.log" 2>&1 ||

@@ -3,28 +3,7 @@
 # A job of several hosts goes on as a whole, or is not saved and says why.
 . "${0%/*}/lib.sh"
 cell_begin
-reason=$(cell ssh 2>&1) || skip_all ssh "$reason"
-
-jobs=/srv/shared/jobs
-
-# make_pe NAME CONTROL_SLAVES ALLOCATION_RULE
-make_pe() {
-    cell as-manager sh -c "cat >/tmp/$1 && qconf -Ap /tmp/$1 && qconf -aattr queue pe_list $1 all.q" >/dev/null <<P
-pe_name $1
-slots 100
-user_lists NONE
-xuser_lists NONE
-start_proc_args NONE
-stop_proc_args NONE
-allocation_rule $3
-control_slaves $2
-job_is_first_task TRUE
-urgency_slots min
-accounting_summary FALSE
-qsort_args NONE
-P
-}
-make_pe loose FALSE 1
+connect_hosts
 make_pe tight TRUE 1
 
 # hosts_of JOB: the master's first.
@@ -33,30 +12,13 @@ hosts_of() {
         $1 == job { sub(/.*@/, "", $8); print ($9 == "MASTER" ? 0 : 1), $8 }' | sort | cut -d ' ' -f 2
 }
 
-# What there is of such jobs on any host.
-leftovers() {
-    local host
-    for host in $(cell hosts); do
-        cell on "$host" sh -c 'ps -eo args | grep -E "[p]arts.py|[D]MTCP:|dmtcp_[s]sh|[-]-dmtcp-part"' |
-            sed "s/^/$host: /"
-    done
-}
-no_leftovers() {
-    [ -z "$(leftovers)" ]
-}
-
-# says JOB REASON
-says() {
-    events "$1" hook-ended | grep -qF "$2"
-}
-
 # refused NAME JOB REASON: it runs, cannot be saved, says why, and ends undisturbed.
 refused() {
     local name=$1 job=$2
     ok "$name runs" steps "$name" 3
     suspend "$job"
     ok "$name: the request is refused" wait_until 20 has_event "$job" hook-ended
-    ok "$name: with the reason" says "$job" "$3"
+    ok "$name: with the reason" says "$job" hook-ended "$3"
     is "$name: nothing was saved" "$(generations "$job")" ""
     cell as-user qmod -usj "$job" >/dev/null
     ok "$name goes on" steps "$name" 20
@@ -90,21 +52,20 @@ for move in 1 2; do
     ok "it is restarted ($move)" wait_until 60 has_event "$moved" restarted $move
 done
 continued moved "$moved"
-ok "nothing of it is left on any host" wait_until 20 no_leftovers || leftovers | sed 's/^/# /'
+nothing_runs "nothing of it is left on any host"
 
 killed=$(submit_ckpt killed -pe loose 3 -b y $jobs/parts.py -s 10000)
 ok "a job of three hosts runs" steps killed 10
-is "on each of them" "$(leftovers | sed 's/:.*//' | sort -u | wc -l)" 3
+is "on each of them" "$(running_parts | sed 's/:.*//' | sort -u | wc -l)" 3
 cell as-user qdel "$killed" >/dev/null
 ok "deleted, it is gone" wait_until 30 is_gone "$killed"
-ok "deleted, it is so on each host" wait_until 20 no_leftovers || leftovers | sed 's/^/# /'
+nothing_runs "deleted, it is so on each host"
 
 orphaned=$(submit_ckpt orphaned -pe loose 2 -b y $jobs/parts.py -s 10000)
 ok "another runs" steps orphaned 10
 host=$(hosts_of "$orphaned" | head -n 1)
 cell on "$host" sh -c "kill -KILL \$(cat /srv/local/spool/$host/active_jobs/$orphaned.1/job_pid)"
-ok "what Grid Engine has started is killed, and so is all of it on each host" wait_until 20 no_leftovers ||
-    leftovers | sed 's/^/# /'
+nothing_runs "what Grid Engine has started is killed, and so is all of it on each host"
 cell as-user qdel "$orphaned" >/dev/null
 ok "it ends" wait_until 30 is_gone "$orphaned"
 
@@ -126,12 +87,11 @@ cell as-manager qconf -mattr pe allocation_rule 1 loose >/dev/null
 
 reference power $jobs/parts.py -s 150
 power=$(submit_ckpt power -pe loose 2 -r y -v QCKPT_INTERVAL=3 -b y $jobs/parts.py -s 150)
-ok "power has a checkpoint" wait_until 30 has_event "$power" checkpoint
-ok "power goes on" steps power 40
+goes_on_saved power "$power" 40
 lost=$(hosts_of "$power" | head -n 1)
 cell crash "$lost"
 ok "its first host is lost, and it goes on elsewhere" wait_until 90 has_event "$power" restarted
 cell boot "$lost"
 continued power "$power"
-ok "nothing of either run is left" wait_until 70 no_leftovers || leftovers | sed 's/^/# /'
+nothing_runs "nothing of either run is left" 70
 done_testing

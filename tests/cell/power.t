@@ -5,7 +5,6 @@
 . "${0%/*}/lib.sh"
 cell_begin
 
-jobs=/srv/shared/jobs
 interval=(-r y -v QCKPT_INTERVAL=2 -b y)
 reference power $jobs/threads -s 11 -n 60
 reference shepherd $jobs/threads -s 14 -n 60
@@ -13,8 +12,7 @@ reference shepherd $jobs/threads -s 14 -n 60
 power=$(submit_ckpt power -q all.q@n1 "${interval[@]}" $jobs/threads -s 11 -n 60)
 shepherd=$(submit_ckpt shepherd -q all.q@n3 "${interval[@]}" $jobs/threads -s 14 -n 60)
 for name in power shepherd; do
-    ok "$name has a checkpoint" wait_until 30 has_event "${!name}" checkpoint
-    ok "$name goes on" steps "$name" 20
+    goes_on_saved "$name" "${!name}" 20
     cell as-user qalter -q all.q@n2,all.q@n3 "${!name}" >/dev/null
 done
 

@@ -5,7 +5,6 @@
 . "${0%/*}/lib.sh"
 cell_begin
 
-jobs=/srv/shared/jobs
 local_jobs=$shared/jobs
 
 # The queue's shell_start_mode counts, so there are two pairs: all.q and direct.q, and

@@ -5,7 +5,6 @@
 . "${0%/*}/lib.sh"
 cell_begin
 
-jobs=/srv/shared/jobs
 small() {
     cell on master cat "/srv/small/geuser/$1.1/log.jsonl" >"$work/log/$1.1.full" 2>/dev/null
     grep -E "\"event\": ?\"$2\"" "$work/log/$1.1.full"

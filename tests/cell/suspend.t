@@ -4,7 +4,6 @@
 . "${0%/*}/lib.sh"
 cell_begin
 
-jobs=/srv/shared/jobs
 declare -A id=()
 
 reference threads $jobs/threads
