@@ -10,8 +10,11 @@
 static const char who[] = "supervisor";
 
 static void write_event(struct events *ev, enum log_level level, bool tell,
-                        const char *event, json_t *fields, const char *text)
+                        const char *event, json_t *fields, const char *fmt, va_list ap)
 {
+    char text[1536];
+
+    vsnprintf(text, sizeof(text), fmt, ap);
     if (tell && ev->tell_stderr)
         fprintf(stderr, "qckpt: %s%s%s\n",
                 level == LOG_INFO ? "" : log_level_name(level),
@@ -22,37 +25,31 @@ static void write_event(struct events *ev, enum log_level level, bool tell,
 void event_log(struct events *ev, enum log_level level, const char *event,
                json_t *fields, const char *fmt, ...)
 {
-    char text[1536];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    write_event(ev, level, level <= LOG_WARNING, event, fields, fmt, ap);
     va_end(ap);
-    write_event(ev, level, level <= LOG_WARNING, event, fields, text);
 }
 
 void event_log_only(struct events *ev, enum log_level level, const char *event,
                     json_t *fields, const char *fmt, ...)
 {
-    char text[1536];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    write_event(ev, level, false, event, fields, fmt, ap);
     va_end(ap);
-    write_event(ev, level, false, event, fields, text);
 }
 
 void event_tell(struct events *ev, const char *event, json_t *fields, const char *fmt,
                 ...)
 {
-    char text[1536];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
+    write_event(ev, LOG_INFO, true, event, fields, fmt, ap);
     va_end(ap);
-    write_event(ev, LOG_INFO, true, event, fields, text);
 }
 
 json_t *event_generation(uint64_t generation)
