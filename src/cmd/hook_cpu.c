@@ -233,21 +233,16 @@ static void look(const struct ge_raise *plan, const struct ge_job *job,
         err_set(&seen->why, ERR_NOTHING, "qstat -F shows no queue");
 }
 
-/* The cluster may have taken seconds to answer: what the user has made of the job's
- * requests meanwhile (qalter) must not be taken back. */
-static enum hook_cpu_outcome write_anew(const struct ge_job *job,
-                                        const struct wanted *w, const struct seen *seen,
-                                        struct text *t)
+/* NULL: `t` says why not. */
+static struct ge_raise *plan_or_say(const struct ge_job *job, const struct wanted *w,
+                                    struct text *t)
 {
     struct err e = {0};
-    auto_raise struct ge_raise *plan =
-        ge_raise_plan(job->job, w->list, w->n, TIMEOUT_MS, &e);
+    struct ge_raise *plan = ge_raise_plan(job->job, w->list, w->n, TIMEOUT_MS, &e);
 
-    if (!plan) {
+    if (!plan)
         say(t, "the job's requests could not be raised: %s", e.text);
-        return HOOK_CPU_UNKNOWN;
-    }
-    return write_plan(plan, seen, t);
+    return plan;
 }
 
 static enum hook_cpu_outcome ask(const struct ge_job *job,
@@ -255,14 +250,11 @@ static enum hook_cpu_outcome ask(const struct ge_job *job,
                                  struct text *t)
 {
     struct seen seen = {0};
-    struct err e = {0};
-    auto_raise struct ge_raise *plan =
-        ge_raise_plan(job->job, w->list, w->n, TIMEOUT_MS, &e);
+    auto_raise struct ge_raise *plan = plan_or_say(job, w, t);
+    auto_raise struct ge_raise *anew = NULL;
 
-    if (!plan) {
-        say(t, "the job's requests could not be raised: %s", e.text);
+    if (!plan)
         return HOOK_CPU_UNKNOWN;
-    }
     if (ge_raise_report(plan)->asks == 0) {
         say(t, "the job's requests stay as they are");
         say_what_is_left_out(t, ge_raise_report(plan));
@@ -275,8 +267,12 @@ static enum hook_cpu_outcome ask(const struct ge_job *job,
         say_what_is_left_out(t, ge_raise_report(plan));
         return HOOK_CPU_NOWHERE;
     }
-    return ge_raise_report(plan)->changes ? write_anew(job, w, &seen, t)
-                                          : write_plan(plan, &seen, t);
+    if (!ge_raise_report(plan)->changes)
+        return write_plan(plan, &seen, t);
+    /* The cluster may have taken seconds to answer: what the user has made of the job's
+     * requests meanwhile (qalter) must not be taken back. */
+    anew = plan_or_say(job, w, t);
+    return anew ? write_plan(anew, &seen, t) : HOOK_CPU_UNKNOWN;
 }
 
 enum hook_cpu_outcome hook_cpu_ask(const struct ge_job *job,
