@@ -4,56 +4,18 @@
 
 #include "base/err.h"
 #include "binding_far.h"
+#include "place_of_registers.h"
 #include "tap.h"
 
-#include <fcntl.h>
-#include <link.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-enum { LESSER = 640, OK = 7, WRONG = 8 };
+enum { OK = 7, WRONG = 8 };
 
 static struct err e;
-static uint64_t *place_size;
-
-/* Where ld.so has the size: the operand of `sub` in its trampolines. */
-static int look_for_place(struct dl_phdr_info *info, size_t size, void *arg)
-{
-    static const uint8_t code[] = {0x48, 0x83, 0xe4, 0xc0, 0x48, 0x2b, 0x25};
-
-    if (!strstr(info->dlpi_name, "/ld-"))
-        return 0;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
-        const char *text = (const char *)info->dlpi_addr + h->p_vaddr;
-        const char *found = NULL;
-        int32_t distance;
-
-        if (h->p_type == PT_LOAD && (h->p_flags & PF_X))
-            found = memmem(text, h->p_memsz, code, sizeof(code));
-        if (!found)
-            continue;
-        memcpy(&distance, found + sizeof(code), sizeof(distance));
-        place_size = (uint64_t *)(found + sizeof(code) + sizeof(distance) + distance);
-    }
-    return place_size != NULL;
-}
-
-/* It is read only after ld.so's own start. */
-static void set_place(pid_t pid, uint64_t size)
-{
-    char path[40];
-    int mem;
-
-    snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
-    mem = open(path, O_WRONLY | O_CLOEXEC);
-    if (pwrite(mem, &size, sizeof(size), (off_t)(uintptr_t)place_size) != sizeof(size))
-        _exit(9);
-    close(mem);
-}
+static const uint64_t *place_size;
 
 /* The words above the place are those that are overwritten. */
 __attribute__((target("avx"), noinline)) static int call_far(void)
@@ -85,7 +47,7 @@ static pid_t stopped(uint64_t size)
     }
     CHECK_INT(waitpid(pid, &status, WUNTRACED), pid);
     CHECK(WIFSTOPPED(status));
-    set_place(pid, size);
+    CHECK_INT(set_place(pid, place_size, size), 0);
     return pid;
 }
 
@@ -164,8 +126,8 @@ static void a_process_that_is_gone_is_an_error(void)
 
 int main(void)
 {
-    dl_iterate_phdr(look_for_place, NULL);
-    if (!place_size || !__builtin_cpu_supports("avx")) {
+    place_size = find_place();
+    if (!place_size) {
         printf("1..0 # SKIP no AVX, or an ld.so that saves no registers with XSAVE\n");
         return 0;
     }

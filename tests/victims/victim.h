@@ -9,9 +9,14 @@
  * "cannot be tried on this host".
  *
  * The name says what is expected:
+ *
  *   work_*    never stands still; what it prints is compared with an undisturbed run's
- *   refuse_*  cannot be saved: the checkpoint is refused, and the victim does not
- * notice may_*     is either carried or refused others    are carried
+ *
+ *   refuse_*  cannot be saved: the checkpoint is refused, and it does not notice
+ *
+ *   may_*     is either carried or refused
+ *
+ *   others    are carried
  *
  * Environment (all optional): VICTIM_READY, the file that says "ready"; VICTIM_GO, the
  * file whose existence ends the wait. Files a victim makes are in its directory.
