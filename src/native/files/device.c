@@ -46,18 +46,6 @@ static int check(const struct files_restore *r, uint32_t index, struct err *e)
     return decode(&r->img->files[index], &device, e);
 }
 
-/* Whatever terminal the new run has stands for the old one. */
-static int open_terminal(struct files_restore *r, uint32_t flags, struct err *e)
-{
-    for (int i = 0; i < 3; i++)
-        if (r->stdio[i] >= 0 && isatty(r->stdio[i]))
-            return files_reopen(r->stdio[i], flags, e);
-    log_warning(
-        "the job had its terminal open; this run has none, so that it will seem "
-        "to have hung up");
-    return files_hung_up_terminal(flags, e);
-}
-
 static int open_file(struct files_restore *r, uint32_t index, struct err *e)
 {
     const struct image_file *file = &r->img->files[index];
@@ -70,7 +58,7 @@ static int open_file(struct files_restore *r, uint32_t index, struct err *e)
         return -1;
     st = (struct stat){.st_mode = S_IFCHR, .st_rdev = device};
     if (files_is_terminal(&st)) {
-        fd = open_terminal(r, flags, e);
+        fd = files_stand_in_terminal(r, flags, e);
         return fd < 0 ? -1 : files_pool_put(r, index, &fd, e);
     }
     fd = open(file->path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

@@ -238,7 +238,9 @@ int files_epoll_top(const struct image *img, int top, struct err *e);
  * outside the job. */
 uint32_t files_pty_of(const struct files_save *s, uint32_t tty_nr);
 
-/* A slave whose master is gone: reads end, writes fail. */
-int files_hung_up_terminal(uint32_t flags, struct err *e);
+/* For a terminal that was not the job's own: whichever this run has; without one, a
+ * slave whose master is gone: reads end, writes fail. */
+int files_stand_in_terminal(const struct files_restore *r, uint32_t flags,
+                            struct err *e);
 
 #endif

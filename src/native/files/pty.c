@@ -371,11 +371,24 @@ static int open_master(uint32_t flags, struct err *e)
     return fd;
 }
 
-int files_hung_up_terminal(uint32_t flags, struct err *e)
+/* Reads end, writes fail. */
+static int open_hung_up(uint32_t flags, struct err *e)
 {
     auto_fd int master = open_master(O_RDWR, e);
 
     return master < 0 ? -1 : open_slave(master, flags, e);
+}
+
+int files_stand_in_terminal(const struct files_restore *r, uint32_t flags,
+                            struct err *e)
+{
+    for (int i = 0; i < 3; i++)
+        if (r->stdio[i] >= 0 && isatty(r->stdio[i]))
+            return files_reopen(r->stdio[i], flags, e);
+    log_warning(
+        "the job had a terminal open that was not its own; this run has none, so "
+        "that it will seem to have hung up");
+    return open_hung_up(flags, e);
 }
 
 /* All slaves of the job that belong to the master. */
@@ -469,17 +482,6 @@ static int open_master_file(struct files_restore *r, uint32_t index, struct err 
     return status;
 }
 
-static int open_external(struct files_restore *r, uint32_t flags, struct err *e)
-{
-    for (int i = 0; i < 3; i++)
-        if (r->stdio[i] >= 0 && isatty(r->stdio[i]))
-            return files_reopen(r->stdio[i], flags, e);
-    log_warning(
-        "the job had a terminal open that was not its own; this run has none, so "
-        "that it will seem to have hung up");
-    return files_hung_up_terminal(flags, e);
-}
-
 /* The master of this number, or IMAGE_NONE. */
 static uint32_t master_of(const struct image *img, uint32_t number)
 {
@@ -508,9 +510,9 @@ static int open_slave_file(struct files_restore *r, uint32_t index, struct err *
         return -1;
     clear(&p);
     if (p.external) {
-        fd = open_external(r, files_open_flags(file), e);
+        fd = files_stand_in_terminal(r, files_open_flags(file), e);
     } else if (p.number == NO_NUMBER) {
-        fd = files_hung_up_terminal(files_open_flags(file), e);
+        fd = open_hung_up(files_open_flags(file), e);
     } else {
         master = master_of(r->img, p.number);
         if (master == IMAGE_NONE)
