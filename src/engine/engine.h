@@ -15,8 +15,8 @@
 #define ENGINE_ENGINE_H
 
 #include "base/gate.h"
+#include "base/start.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,20 +46,14 @@ enum engine_compress {
 
 /* How a job is started. Nothing is copied: it must live until launch returns. */
 struct engine_launch {
-    const char *path;  /* the program: absolute, or looked up in PATH by execvpe(3) */
-    char *const *argv; /* argv[0] as the job shall see it */
-    char *const *envp;
+    /* The program; the supervisor itself blocks all signals and ignores none. */
+    struct start_how program;
     const struct engine_options *options;
     const char *workdir;    /* for engines with needs_workdir */
     const char *tmpdir;     /* the job's TMPDIR, or NULL */
     const char *job_script; /* the node-local file that the job is read from, or NULL */
     enum engine_compress compress; /* of its images, for engines that fix that now */
     const struct gate *hosts;      /* asked for each of a job's other hosts, or NULL */
-    int stdio[3];                  /* become descriptors 0, 1, 2 of the job */
-    bool take_tty;                 /* stdio[0] becomes the job's controlling terminal */
-    /* The job's signals: the supervisor itself blocks all and ignores none. Every
-     * signal not in `ignored` gets its default action. */
-    sigset_t mask, ignored;
 };
 
 /* What a restart needs besides the image. */

@@ -105,7 +105,7 @@ static int prepare(struct engine_job *j, const struct engine_launch *how,
         .workdir = how->workdir,
         .prefix = prefix_of(how->options),
         .hosts_file = hosts_file_of(how->options),
-        .stdio = {how->stdio[0], how->stdio[1], how->stdio[2]}};
+        .stdio = {how->program.stdio[0], how->program.stdio[1], how->program.stdio[2]}};
 
     if (session_open(&j->session, &session, e) == 0 &&
         local_note(&j->session.local, how->tmpdir, how->job_script, e) == 0 &&
@@ -123,17 +123,8 @@ static int prepare(struct engine_job *j, const struct engine_launch *how,
 static int launch(struct engine_job *j, const struct engine_launch *how, struct err *e)
 {
     char self[PATH_MAX];
-    const struct start_how start = {
-        .path = how->path,
-        .argv = how->argv,
-        .envp = how->envp,
-        .stdio = {how->stdio[0], how->stdio[1], how->stdio[2]},
-        .take_tty = how->take_tty,
-        .mask = how->mask,
-        .ignored = how->ignored,
-    };
     const struct launch_how job = {
-        .job = &start,
+        .job = &how->program,
         .self = self,
         .plugins = how->options ? how->options->dmtcp_plugins : NULL,
         .arguments = how->options ? how->options->dmtcp_arguments : NULL,

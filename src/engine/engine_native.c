@@ -73,17 +73,9 @@ static struct engine_job *native_engine_launch(const struct engine_launch *how,
                                                struct err *e)
 {
     auto_engine_job struct engine_job *j = job_new(e);
-    const struct start_how launch = {
-        .path = how->path,
-        .argv = how->argv,
-        .envp = how->envp,
-        .stdio = {how->stdio[0], how->stdio[1], how->stdio[2]},
-        .take_tty = how->take_tty,
-        .mask = how->mask,
-        .ignored = how->ignored,
-    };
 
-    if (!j || remember_children(j, e) < 0 || native_start(&launch, &j->root, e) < 0)
+    if (!j || remember_children(j, e) < 0 ||
+        native_start(&how->program, &j->root, e) < 0)
         return NULL;
     return take_ptr(j);
 }

@@ -165,19 +165,20 @@ static int launch_in(struct supervisor *s, char *const *envp, struct err *e)
         .contract = &s->contract, .config = c, .events = &s->events};
     const struct gate gate = CONTRACT_GATE(&hosts);
     char workdir[PATH_MAX] = "";
-    const struct engine_launch how = {.path = c->path,
-                                      .argv = c->argv,
-                                      .envp = envp,
-                                      .options = &c->engine_options,
-                                      .workdir = workdir,
-                                      .tmpdir = c->tmpdir,
-                                      .job_script = c->job_script,
-                                      .hosts = s->config->no_checkpoints ? NULL : &gate,
-                                      .stdio = {0, 1, 2},
-                                      .take_tty = s->args->take_tty,
-                                      .mask = s->args->inherited.mask,
-                                      .ignored = s->args->inherited.ignored,
-                                      .compress = c->compress};
+    const struct engine_launch how = {
+        .program = {.path = c->path,
+                    .argv = c->argv,
+                    .envp = envp,
+                    .stdio = {0, 1, 2},
+                    .take_tty = s->args->take_tty,
+                    .mask = s->args->inherited.mask,
+                    .ignored = s->args->inherited.ignored},
+        .options = &c->engine_options,
+        .workdir = workdir,
+        .tmpdir = c->tmpdir,
+        .job_script = c->job_script,
+        .hosts = s->config->no_checkpoints ? NULL : &gate,
+        .compress = c->compress};
 
     write_record(s);
     tell_choice(s);

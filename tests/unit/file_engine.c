@@ -80,11 +80,13 @@ static struct engine_job *start(char *const *argv, char *const *envp,
 
 static struct engine_job *launch(const struct engine_launch *how, struct err *e)
 {
-    if (strchr(how->path, '/') && access(how->path, X_OK) < 0) {
-        err_sys(e, "start %s", how->path);
+    const struct start_how *p = &how->program;
+
+    if (strchr(p->path, '/') && access(p->path, X_OK) < 0) {
+        err_sys(e, "start %s", p->path);
         return NULL;
     }
-    return start(how->argv, how->envp, &how->mask, &how->ignored, e);
+    return start(p->argv, p->envp, &p->mask, &p->ignored, e);
 }
 
 /* Of the generation whose directory it is. */
@@ -139,7 +141,8 @@ static struct engine_job *restart(int dirfd, const struct engine_restart *how,
         return NULL;
     if (io_read_file(dirfd, "command", STATE_MAX, &command, &size, e) < 0 ||
         io_read_file(dirfd, "state", STATE_MAX, &state, &state_size, e) < 0 ||
-        io_replace_file(here, "state", state, state_size, e) < 0)
+        io_remove_tree(here, "state", e) < 0 ||
+        io_create_file(here, "state", state, state_size, e) < 0)
         return NULL;
     for (int i = 0; at < size && i < ARGV_MAX - 1; i++) {
         words[i] = command + at;
