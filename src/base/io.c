@@ -3,7 +3,6 @@
 
 #include "base/err.h"
 #include "base/scope.h"
-#include "base/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,23 +46,33 @@ int io_pwrite_all(int fd, const void *data, size_t size, uint64_t offset, struct
     return 0;
 }
 
-int io_read_exact(int fd, void *data, size_t size, struct err *e)
+ssize_t io_read_up_to(int fd, void *data, size_t size, struct err *e)
 {
-    char *p = data;
+    size_t used = 0;
 
-    while (size > 0) {
-        ssize_t n = read(fd, p, size);
+    while (used < size) {
+        ssize_t n = read(fd, (char *)data + used, size - used);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return err_sys(e, "read");
         if (n == 0)
-            return err_set(e, ERR_CORRUPT, "ends %zu bytes too early", size);
-        p += n;
-        size -= n;
+            break;
+        used += n;
     }
-    return 0;
+    return used;
+}
+
+int io_read_exact(int fd, void *data, size_t size, struct err *e)
+{
+    ssize_t n = io_read_up_to(fd, data, size, e);
+
+    if (n < 0)
+        return -1;
+    return (size_t)n == size
+               ? 0
+               : err_set(e, ERR_CORRUPT, "ends %zu bytes too early", size - n);
 }
 
 int io_pread_exact(int fd, void *data, size_t size, uint64_t offset, struct err *e)
@@ -180,27 +189,6 @@ int io_create_file(int dirfd, const char *name, const void *data, size_t size,
     if (io_close(&fd, e) < 0)
         return err_wrap(e, "%s", name);
     return 0;
-}
-
-int io_replace_file(int dirfd, const char *name, const void *data, size_t size,
-                    struct err *e)
-{
-    char nonce[STR_NONCE_SIZE], temp[300];
-    struct err ignored;
-
-    if (str_nonce(nonce, e) < 0)
-        return -1;
-    snprintf(temp, sizeof(temp), ".%.200s.%s", name, nonce);
-    if (io_create_file(dirfd, temp, data, size, e) < 0) {
-        io_remove_tree(dirfd, temp, &ignored);
-        return -1;
-    }
-    if (renameat(dirfd, temp, dirfd, name) < 0) {
-        err_sys(e, "rename %s to %s", temp, name);
-        io_remove_tree(dirfd, temp, &ignored);
-        return -1;
-    }
-    return io_sync_dir(dirfd, e);
 }
 
 static int remove_entries(int fd, struct err *e)

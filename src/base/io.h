@@ -20,6 +20,10 @@ int io_write_all(int fd, const void *data, size_t size, struct err *e);
 int io_pwrite_all(int fd, const void *data, size_t size, uint64_t offset,
                   struct err *e);
 
+/* Reads `size` bytes, or as many as there are before the end of the file; their number.
+ */
+ssize_t io_read_up_to(int fd, void *data, size_t size, struct err *e);
+
 /* Reads exactly `size` bytes; the end of the file before that is ERR_CORRUPT. */
 int io_read_exact(int fd, void *data, size_t size, struct err *e);
 int io_pread_exact(int fd, void *data, size_t size, uint64_t offset, struct err *e);
@@ -37,11 +41,6 @@ uint64_t io_bytes_in(int dirfd);
 /* Creates a file that must not exist yet, mode 0600, durable when it returns. */
 int io_create_file(int dirfd, const char *name, const void *data, size_t size,
                    struct err *e);
-
-/* The same under a temporary name, then renamed over `name`, and the directory synced:
- * a reader sees the old file or the new one, also after a crash. */
-int io_replace_file(int dirfd, const char *name, const void *data, size_t size,
-                    struct err *e);
 
 /* Writes to a file that exists, in one write(2): a setting of the kernel. */
 int io_write_text(const char *path, const char *text, struct err *e);

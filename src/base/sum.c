@@ -185,6 +185,22 @@ int sum_finish(struct sum_file *f, struct err *e)
     return rc;
 }
 
+int sum_write_file(int dirfd, const char *name, const void *data, size_t size,
+                   struct err *e)
+{
+    auto_sum struct sum_file *f = sum_create(dirfd, name, e);
+
+    if (!f)
+        return -1;
+    for (size_t at = 0; at < size; at += SUM_CHUNK_MAX) {
+        size_t n = size - at < SUM_CHUNK_MAX ? size - at : SUM_CHUNK_MAX;
+
+        if (sum_append(f, (const char *)data + at, n, NULL, e) < 0)
+            return -1;
+    }
+    return sum_finish(take_ptr(f), e);
+}
+
 void sum_abandon(struct sum_file *f)
 {
     if (f)
@@ -209,25 +225,6 @@ static int open_regular(int dirfd, const char *name, uint64_t *size, struct err 
     return take_fd(&fd);
 }
 
-/* Reads up to `size` bytes; fewer only at the end. */
-static ssize_t read_chunk(int fd, char *buf, size_t size, struct err *e)
-{
-    size_t used = 0;
-
-    while (used < size) {
-        ssize_t n = read(fd, buf + used, size - used);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_sys(e, "read");
-        if (n == 0)
-            break;
-        used += n;
-    }
-    return used;
-}
-
 static int hash_file(struct sum_file *f, struct err *e)
 {
     auto_free char *buf = malloc(ADOPT_CHUNK);
@@ -237,7 +234,7 @@ static int hash_file(struct sum_file *f, struct err *e)
     if (!buf)
         return err_sys(e, "%s", f->name);
     for (;;) {
-        ssize_t n = read_chunk(f->fd, buf, ADOPT_CHUNK, e);
+        ssize_t n = io_read_up_to(f->fd, buf, ADOPT_CHUNK, e);
 
         if (n < 0)
             return err_wrap(e, "%s", f->name);

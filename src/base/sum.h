@@ -45,6 +45,10 @@ int sum_append(struct sum_file *f, const void *data, size_t size, uint64_t *offs
  * failure. */
 int sum_finish(struct sum_file *f, struct err *e);
 
+/* Writes a whole file in as many chunks as it takes, with its sums. */
+int sum_write_file(int dirfd, const char *name, const void *data, size_t size,
+                   struct err *e);
+
 /* Gives up: closes without syncing, leaves NAME. NULL is allowed. */
 void sum_abandon(struct sum_file *f);
 

@@ -207,26 +207,12 @@ int record_write(int dirfd, const struct record *r, struct err *e)
 {
     auto_json json_t *root = make(r, e);
     auto_free char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-    struct sum_file *f;
-    size_t size;
 
     if (!root)
         return -1;
     if (!text)
         return err_set(e, ERR_FAILED, "%s: out of memory", RECORD);
-    size = strlen(text);
-    f = sum_create(dirfd, RECORD, e);
-    if (!f)
-        return -1;
-    for (size_t at = 0; at < size; at += SUM_CHUNK_MAX) {
-        size_t part = size - at < SUM_CHUNK_MAX ? size - at : SUM_CHUNK_MAX;
-
-        if (sum_append(f, text + at, part, NULL, e) < 0) {
-            sum_abandon(f);
-            return -1;
-        }
-    }
-    return sum_finish(f, e);
+    return sum_write_file(dirfd, RECORD, text, strlen(text), e);
 }
 
 /* ---- reading ---- */

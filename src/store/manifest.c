@@ -99,25 +99,6 @@ static int put_files(json_t *root, const struct store_manifest *m, struct err *e
     return 0;
 }
 
-/* A file with its sums, in as many chunks as it takes. */
-static int write_summed(int dirfd, const char *name, const char *text, size_t size,
-                        struct err *e)
-{
-    struct sum_file *f = sum_create(dirfd, name, e);
-
-    if (!f)
-        return -1;
-    for (size_t at = 0; at < size; at += SUM_CHUNK_MAX) {
-        size_t n = size - at < SUM_CHUNK_MAX ? size - at : SUM_CHUNK_MAX;
-
-        if (sum_append(f, text + at, n, NULL, e) < 0) {
-            sum_abandon(f);
-            return -1;
-        }
-    }
-    return sum_finish(f, e);
-}
-
 int store_manifest_write(int dirfd, const struct store_manifest *m, struct err *e)
 {
     auto_json json_t *root = json_pack("{s:i}", "format", STORE_FORMAT);
@@ -132,7 +113,7 @@ int store_manifest_write(int dirfd, const struct store_manifest *m, struct err *
     text = store_json_text(root, &size, e);
     if (!text)
         return err_wrap(e, "%s", MANIFEST);
-    return write_summed(dirfd, MANIFEST, text, size, e);
+    return sum_write_file(dirfd, MANIFEST, text, size, e);
 }
 
 static int get_meta(const json_t *root, struct store_meta *meta, struct err *e)

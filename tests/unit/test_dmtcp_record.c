@@ -106,7 +106,8 @@ static void check_kind(enum err_kind kind, const char *path, const char *key,
     root = json_load_file(file, 0, NULL);
     spoil(root, path, key, json_loads(value, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL));
     text = json_dumps(root, 0);
-    CHECK_INT(io_replace_file(s.fd, "dmtcp.json", text, strlen(text), &e), 0);
+    CHECK_INT(unlinkat(s.fd, "dmtcp.json", 0), 0);
+    CHECK_INT(io_create_file(s.fd, "dmtcp.json", text, strlen(text), &e), 0);
     CHECK_INT(record_read(s.fd, &out, &e), -1);
     CHECK_INT(e.kind, kind);
     CHECK_HAS(e.text, part);

@@ -45,25 +45,6 @@ static void a_file_is_created_once(void)
     drop(dir);
 }
 
-static void replacing_leaves_no_temporary_file(void)
-{
-    struct err e = {0};
-    int dir = scratch(), entries = 0;
-    auto_free char *back = NULL;
-    DIR *d;
-
-    CHECK_INT(io_replace_file(dir, "a", "1", 1, &e), 0);
-    CHECK_INT(io_replace_file(dir, "a", "2", 1, &e), 0);
-    CHECK_INT(io_read_file(dir, "a", 100, &back, NULL, &e), 0);
-    CHECK_STR(back, "2");
-    d = fdopendir(openat(dir, ".", O_RDONLY | O_DIRECTORY));
-    while (readdir(d))
-        entries++;
-    closedir(d);
-    CHECK_INT(entries, 3);
-    drop(dir);
-}
-
 static void a_symbolic_link_is_not_read(void)
 {
     struct err e = {0};
@@ -123,7 +104,6 @@ static void a_short_file_says_how_much_is_missing(void)
 int main(void)
 {
     RUN(a_file_is_created_once);
-    RUN(replacing_leaves_no_temporary_file);
     RUN(a_symbolic_link_is_not_read);
     RUN(a_file_longer_than_allowed_is_refused);
     RUN(removing_a_tree_does_not_follow_links);
