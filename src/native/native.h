@@ -14,7 +14,6 @@
 #include <sys/types.h>
 
 struct err;
-struct native_job;
 struct start_how;
 
 /* What both ways of starting leave behind; the checkpoint side works on it. Pids are as

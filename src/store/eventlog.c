@@ -79,7 +79,7 @@ void store_log(struct store *s, enum log_level level, const char *who, uint64_t 
 {
     auto_free char *body = NULL, *line = NULL;
     char text[1024];
-    struct err why;
+    struct err ignored;
     va_list ap;
     int size;
 
@@ -90,12 +90,7 @@ void store_log(struct store *s, enum log_level level, const char *who, uint64_t 
     size = body ? asprintf(&line, "%s%s\n", s->log_torn ? "\n" : "", body) : -1;
     if (size < 0)
         line = NULL;
-    if (size < 0 || append(s, line, size, &why) < 0)
-        s->log_lost++;
+    else
+        append(s, line, size, &ignored);
     json_decref(fields);
-}
-
-unsigned store_log_lost(const struct store *s)
-{
-    return s->log_lost;
 }

@@ -227,13 +227,11 @@ int store_job_read(struct store *s, struct json_t **record, struct err *e);
 /*
  * Appends one line to log.jsonl. `who` is the program, `event` a stable word, the rest
  * a sentence for people. `fields` are more members, or NULL; the reference is taken
- * over. Never fails the caller: store_log_lost says how many lines could not be
- * written.
+ * over. Never fails the caller: a line that cannot be written is lost.
  */
 void store_log(struct store *s, enum log_level level, const char *who, uint64_t epoch,
                const char *event, struct json_t *fields, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
-unsigned store_log_lost(const struct store *s);
 
 /* ---- the end ---- */
 

@@ -26,7 +26,7 @@ struct store {
     char work[STORE_NAME_SIZE]; /* this run's own directory; empty: none */
     struct store_epoch taken;   /* the run that began with this store; epoch 0: none */
     struct store_epoch before;  /* who held the highest claim then; epoch 0: nobody */
-    unsigned keep, log_lost;
+    unsigned keep;
     bool log_torn; /* the last line has no end: begin the next with one */
 };
 

@@ -2,7 +2,6 @@
 #include "place/binding.h"
 
 #include "base/err.h"
-#include "base/io.h"
 #include "base/proc.h"
 #include "base/scope.h"
 
