@@ -121,6 +121,29 @@ os.wait()
 """
 LEFT_OUTPUT = "b'mine' b'01234' True\nb'yours' b'56789'\n"
 
+# Two processes, of which one has said that it sends no more.
+SHUT = r"""
+import os, socket, time
+a, b = socket.socketpair()
+child = os.fork()
+def go():
+    while not os.path.exists(os.environ["VICTIM_GO"]): time.sleep(0.05)
+if child == 0:
+    a.close()
+    b.send(b"question")
+    b.shutdown(socket.SHUT_WR)
+    open(os.environ["VICTIM_READY"], "w").close()
+    go()
+    print(b.recv(100), b.recv(100), flush=True)
+    os._exit(0)
+b.close()
+go()
+print(a.recv(100), a.recv(100), flush=True)
+a.send(b"answer")
+a.close()
+print("status", os.wait()[1])
+"""
+
 # A child that has ended, and is asked for its status late.
 LATE = r"""
 import os, time
@@ -402,6 +425,15 @@ def what_ended_writers_left_is_read_after_a_restart():
         j.checkpoint()
         stop(j)
         restarted(j, LEFT_OUTPUT)
+
+
+def a_connection_that_one_side_has_shut_goes_on():
+    with job(python("shut", SHUT)) as j:
+        start(j)
+        j.checkpoint()
+        j.checkpoint()
+        j.go()
+        j.finish("b'question' b''\nb'answer' b''\nstatus 0\n")
 
 
 def one_that_ends_before_it_is_ready_is_gone():
@@ -818,7 +850,8 @@ TESTS = [
     saves_and_restarts, goes_on_from_a_checkpoint_after_a_power_cut, saves_what_was_restarted,
     compresses_with_gzip, tmpdir_travels, another_dmtcp_does_not_confuse, signals_reach_the_job,
     what_blocks_all_signals_is_saved, what_ended_writers_left_is_read_after_a_checkpoint,
-    what_ended_writers_left_is_read_after_a_restart, one_that_ends_before_it_is_ready_is_gone,
+    what_ended_writers_left_is_read_after_a_restart, a_connection_that_one_side_has_shut_goes_on,
+    one_that_ends_before_it_is_ready_is_gone,
     a_suspended_job_is_saved, a_job_keeps_its_status, a_static_program_is_refused,
     a_static_child_is_refused, a_stopped_process_is_refused, a_status_nobody_asked_for_is_refused,
     one_that_is_stopped_while_it_writes_is_given_up,

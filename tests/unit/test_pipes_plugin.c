@@ -184,6 +184,30 @@ static void two_descriptors_of_one_end_stay_one(void)
     close(second);
 }
 
+/* The other side still answers, and reads nothing but the answer. */
+static void a_connection_that_one_side_has_shut_goes_on(void)
+{
+    struct pipe p = pipe_with("question", 8);
+    ino_t ends[] = {inode(p.reader), inode(p.writer)};
+
+    CHECK(fcntl(p.writer, F_SETOWN, getpid()) == 0);
+    CHECK(shutdown(p.writer, SHUT_WR) == 0);
+    dmtcp_global_barrier(leaders_are_known);
+    CHECK(inode(p.reader) != ends[0]);
+    CHECK(inode(p.writer) != ends[1]);
+    CHECK(write_at_once(p.reader, "cookie", 6) < 0);
+    empty(p.reader, "question");
+    empty(p.writer, "");
+    dmtcp_local_barrier(ends_are_empty);
+    CHECK(inode(p.reader) == ends[0]);
+    CHECK(inode(p.writer) == ends[1]);
+    still_has(p.reader, "question");
+    CHECK_INT(write_at_once(p.reader, "answer", 6), 6);
+    close(p.reader);
+    still_has(p.writer, "answer");
+    close(p.writer);
+}
+
 static void is_left_alone(struct pipe p)
 {
     ino_t end = inode(p.reader);
@@ -266,6 +290,7 @@ int main(void)
 {
     RUN(all_who_have_the_end_find_what_was_in_it);
     RUN(two_descriptors_of_one_end_stay_one);
+    RUN(a_connection_that_one_side_has_shut_goes_on);
     RUN(others_are_left_alone);
     RUN(other_barriers_are_passed);
     RUN(a_full_pipe_fits_into_another);

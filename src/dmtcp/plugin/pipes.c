@@ -16,9 +16,15 @@
  * same in it, at the same descriptors, from the time when all leaders are known until
  * all ends are empty. Then the end itself, untouched, is put back there.
  *
+ * The same is done with both ends of a connection that one side has shut for sending
+ * (shutdown(2), sockets of the unix domain only). DMTCP takes it for one whose writer
+ * has ended, and breaks it; and the other side, which does not send anything back, may
+ * read what it sent to find out where the contents end.
+ *
  * The names of these two moments are those of barriers, the same in 3.0 to 4.2.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -77,30 +83,33 @@ static int option(int fd, int name)
     return getsockopt(fd, SOL_SOCKET, name, &value, &size) < 0 ? -1 : value;
 }
 
-static bool has_nobody_at_its_other_end(int fd)
+/* To send nothing does nothing, but fails where sending is shut. */
+static bool is_shut_for_sending(int fd)
 {
-    struct pollfd end = {.fd = fd};
-    struct timespec at_once = {0};
-
-    return syscall(SYS_ppoll, &end, 1, &at_once, NULL, 0) == 1 &&
-           (end.revents & POLLHUP);
+    return send(fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EPIPE;
 }
 
-static bool is_left_behind(int fd)
+/* Does DMTCP lose something of this one? */
+static bool is_at_risk(int fd)
 {
+    struct pollfd end = {.fd = fd, .events = POLLRDHUP};
+    struct timespec at_once = {0};
     int bytes = 0;
 
-    return option(fd, SO_DOMAIN) == AF_UNIX && option(fd, SO_TYPE) == SOCK_STREAM &&
-           has_nobody_at_its_other_end(fd) && ioctl(fd, FIONREAD, &bytes) == 0 &&
-           bytes > 0;
+    if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM ||
+        syscall(SYS_ppoll, &end, 1, &at_once, NULL, 0) < 0)
+        return false;
+    if (end.revents & POLLHUP)
+        return ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0;
+    return (end.revents & POLLRDHUP) || is_shut_for_sending(fd);
 }
 
 static void keep_if_we_lead(int fd)
 {
     struct stat st;
 
-    if (n_kept < MAX_KEPT && is_left_behind(fd) &&
-        owner_fcntl(fd, F_GETOWN) == getpid() && fstat(fd, &st) == 0)
+    if (n_kept < MAX_KEPT && is_at_risk(fd) && owner_fcntl(fd, F_GETOWN) == getpid() &&
+        fstat(fd, &st) == 0)
         kept[n_kept++] = (struct kept){.fd = fd, .own = -1, .inode = st.st_ino};
 }
 
@@ -179,8 +188,10 @@ static bool copy_contents(int from, int to)
     void *data;
     bool done;
 
-    if (ioctl(from, FIONREAD, &size) < 0 || size <= 0)
+    if (ioctl(from, FIONREAD, &size) < 0 || size < 0)
         return false;
+    if (size == 0)
+        return true;
     data = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                 -1, 0);
     if (data == MAP_FAILED)
@@ -192,7 +203,7 @@ static bool copy_contents(int from, int to)
     return done;
 }
 
-/* A copy of the end, which we lead, or -1. */
+/* A copy of the end, which we lead and nobody has the other end of, or -1. */
 static int copy_end(int fd)
 {
     int pair[2];
