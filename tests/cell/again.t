@@ -8,6 +8,7 @@ reference thrice $jobs/threads -s 3 -n 110
 reference queue $jobs/pipeline.sh
 reference requeued $jobs/threads -s 5 -n 60
 
+hold thrice queue requeued
 thrice=$(submit_ckpt thrice -q all.q@n2,all.q@n3 -b y $jobs/threads -s 3 -n 110)
 queue=$(submit_ckpt queue -q all.q@n1 $jobs/pipeline.sh)
 requeued=$(submit_ckpt requeued -q all.q@n2,all.q@n3 -r y -v QCKPT_INTERVAL=2 -b y \

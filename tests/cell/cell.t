@@ -22,7 +22,8 @@ traces_before=$(traces)
 cell_begin
 is "one user owns the jobs" "$(cell as-user id -un)" geuser
 is "the hosts have their own names" "$(cell on n2 hostname)" n2
-is "a job runs" "$(cell as-user qrsh -l h=n3 hostname </dev/null)" n3
+qrsh_once "$work/hostname" cell as-user qrsh -now n -l h=n3 hostname </dev/null
+is "a job runs" "$(cat "$work/hostname")" n3
 ok "the local disk is the host's own" cell on n1 touch /srv/local/tmp/mine /tmp/mine
 ok "nobody else sees it" cell on n2 sh -c '! ls /srv/local/tmp/mine /tmp/mine'
 is "outside nothing has changed" "$(traces)" "$traces_before"
@@ -50,7 +51,7 @@ ok "a second cell comes up beside it" \
     timeout 60 "$cell_source/cell" -d "$other" up
 ok "it has its own master" timeout 10 "$cell_source/cell" -d "$other" as-user qstat
 ok "it goes" timeout 60 "$cell_source/cell" -d "$other" down
-ok "the first is still there" cell status
+ok "the first is still there" wait_until 30 cell status
 
 cell net n1 down
 ok "a pulled cable is noticed" wait_until 30 eval "cell as-user qstat -f | grep -q 'n1 .* u *$'"
@@ -60,10 +61,11 @@ cell crash n2
 ok "a host without power is gone" eval "! cell on n2 true 2>/dev/null"
 cell boot n2
 ok "it comes back" wait_until 30 cell status
-id=$(submit longer -b y -l h=n3 sleep 6)
+id=$(submit longer -b y -l h=n3 sleep 600)
+ok "a job of the host runs" wait_until 20 cell on n3 pgrep -xf "sleep 600"
 wait_until 20 is_running "$id"
 cell kill-execd n3
-ok "a job outlives its execd" cell on n3 pgrep -xf "sleep 6"
+ok "a job outlives its execd" cell on n3 pgrep -xf "sleep 600"
 cell start-execd n3
 # It looks at the end of such a job once a minute, which is too long for a test.
 ok "which takes it up again" wait_until 20 eval \

@@ -69,6 +69,7 @@ for task in 1 2 3 4 5; do
     reference "tasks.$task" $jobs/threads -s "$task" -t 2
 done
 
+hold early asked lost baseline tasks alike
 started early n3 -l h_rt=1:0:0 -b y $jobs/threads -s 31 -n 150
 close_host n1
 close_host n2
@@ -190,7 +191,7 @@ set_slots() {
 set_slots 2 2 1
 # shellcheck disable=SC2016
 id[tasks]=$(cell as-user qsub -terse -N tasks -ckpt $cpu_ckpt "${engine_options[@]}" "${soon[@]}" \
-    -q tasks -t 1-5 -j y -o '/srv/shared/tasks.$TASK_ID.out' $jobs/array.sh | sed 's/[.:].*//')
+    -v HOLD=/srv/shared/hold.tasks -q tasks -t 1-5 -j y -o '/srv/shared/tasks.$TASK_ID.out' $jobs/array.sh | sed 's/[.:].*//')
 for task in 1 2 3 4 5; do
     ok "task $task runs" steps "tasks.$task" 4
 done
@@ -217,7 +218,7 @@ for task in 1 2; do
 done
 # shellcheck disable=SC2016
 id[alike]=$(cell as-user qsub -terse -N alike -ckpt $cpu_ckpt "${engine_options[@]}" "${soon[@]}" \
-    -v QCKPT_INTERVAL=1 -q tasks@n2 -t 1-2 -j y -o '/srv/shared/alike.$TASK_ID.out' $jobs/array.sh |
+    -v QCKPT_INTERVAL=1,HOLD=/srv/shared/hold.alike -q tasks@n2 -t 1-2 -j y -o '/srv/shared/alike.$TASK_ID.out' $jobs/array.sh |
     sed 's/[.:].*//')
 for task in 1 2; do
     ok "alike.$task has a checkpoint" wait_until 30 has_event "${id[alike]}.$task" checkpoint
@@ -257,6 +258,7 @@ for name in early asked lost baseline; do
     continued "$name" "${id[$name]}"
 done
 for array in tasks alike; do
+    release $array
     ok "$array ends" wait_until 90 is_gone "${id[$array]}"
 done
 for task in 1 2 3 4 5; do

@@ -55,9 +55,10 @@ is_dmtcp() {
     [ $cell_engine = dmtcp ]
 }
 
-# engine_of JOB: the engine its directory names.
+# engine_of JOB: the engine its directory names, or has named.
 engine_of() {
-    sed -n 's/.*"engine": *"\([^"]*\)".*/\1/p' "$(store "$1")/job.json"
+    save_jobs
+    sed -n 's/.*"engine": *"\([^"]*\)".*/\1/p' "$work/job/$1.1/job.json"
 }
 
 # unsaveable: the arguments of the test program `threads` with which it cannot be saved,
@@ -74,10 +75,11 @@ else
     no_room_event=checkpoint-failed
 fi
 
-# pattern_of SEED: for pgrep -f, the program `threads -s SEED`. What DMTCP restarted has
-# no arguments any more, only a name; do not ask where there may be two.
+# pattern_of SEED: for pgrep -f, the program `threads -s SEED`, and not the starter that has
+# it for an argument. What DMTCP restarted has no arguments any more, only a name; do not ask
+# where there may be two.
 pattern_of() {
-    is_dmtcp && echo "threads -s $1|DMTCP:threads" || echo "threads -s $1"
+    echo "^[^ ]*threads -s $1$(! is_dmtcp || echo "|DMTCP:threads")"
 }
 
 # Takes out of what witness.py prints under an engine what the engine adds by its nature:
@@ -89,7 +91,7 @@ without_engine() {
         -e '/^more descriptors /{s/ 3$/ 0/;s/ 4$/ 1/}'
 }
 
-# No command of the cell takes longer, and a test must not hang on one that does.
+# No command in a cell takes longer, and a test must not hang on one that does.
 cell() {
     timeout -k 5 60 "$cell_source/cell" -d "$cell_dir" "$@"
 }
@@ -102,9 +104,10 @@ cell_begin() {
     reason=$(cell check 2>&1) || skip_all cell "$reason"
     trap cell_end EXIT
     trap 'exit 1' INT TERM HUP
-    cell up "${cell_options[@]}" "$cell_build" | sed 's/^/# /'
+    timeout -k 5 300 "$cell_source/cell" -d "$cell_dir" up "${cell_options[@]}" "$cell_build" |
+        sed 's/^/# /'
     [ "${PIPESTATUS[0]}" -eq 0 ] || bail_out "the cell does not come up"
-    mkdir -p "$work"/{log,reference} "$shared/jobs"
+    mkdir -p "$work"/{job,log,reference} "$shared/jobs"
     cp "$cell_source"/jobs/*.{sh,py} "$cell_build"/tests/cell/{threads,threads-static,strings} \
         "$shared/jobs/"
     chmod -R a+rX "$shared/jobs"
@@ -123,9 +126,9 @@ cell_end() {
 
 show_logs() {
     local log
-    save_logs
-    for log in "$work"/log/*; do
-        [ -e "$log" ] && echo "# == ${log##*/}" && sed 's/^/# /' "$log"
+    save_jobs
+    for log in "$work"/job/*/log.jsonl "$work"/log/*; do
+        [ -e "$log" ] && echo "# == ${log#"$work/"}" && sed 's/^/# /' "$log"
     done
 }
 
@@ -216,8 +219,25 @@ prints_nothing() {
 submit() {
     local name=$1
     shift
+    [ ! -e "$shared/hold.$name" ] || set -- -v "HOLD=/srv/shared/hold.$name" "$@"
     cell as-user qsub -terse -N "$name" -j y -o "/srv/shared/$name.out" "$@" |
         sed -n 's/^\([0-9][0-9]*\).*/\1/p'
+}
+
+# hold NAME...: the jobs of these names, submitted from now on, do not get beyond their last
+# step, so that they are there for what the test has in mind, however long that takes.
+# release NAME...: now they may; `continued` does it.
+hold() {
+    local name
+    for name; do
+        : >"$shared/hold.$name"
+    done
+}
+release() {
+    local name
+    for name; do
+        rm -f "$shared/hold.$name"
+    done
 }
 
 # With the checkpoint environment, or another one.
@@ -239,11 +259,11 @@ suspend() {
 
 declare -A reference_pid=()
 
-# What the command prints when nobody disturbs it.
+# What the command prints when nobody disturbs it: however long it takes.
 reference() {
     local name=$1
     shift
-    (cell as-user "$@" >"$work/reference/$name" 2>&1) &
+    ("$cell_source/cell" -d "$cell_dir" as-user "$@" >"$work/reference/$name" 2>&1) &
     reference_pid[$name]=$!
 }
 
@@ -271,8 +291,9 @@ is_running() {
     [ "$(state "$@")" = r ] || [ "$(state "$@")" = Rr ]
 }
 
+# An answer, not the lack of one.
 is_gone() {
-    ! cell as-user qstat -j "$1" >/dev/null 2>&1
+    cell as-user qstat -j "$1" 2>&1 | grep -q "do not exist"
 }
 
 output_lines() {
@@ -280,6 +301,7 @@ output_lines() {
 }
 
 has_steps() {
+    save_jobs
     [ "$(output_lines "$1")" -ge "$2" ]
 }
 
@@ -302,6 +324,29 @@ exit_status() {
     awk -F: -v job="$1" '$6 == job { last = $13 } END { print last }' "$cell_dir/srv/ge/cell/common/accounting"
 }
 
+# Waits until accounting(5), which is written now and then and in order, has all that ended.
+accounted() {
+    local last
+    last=$(submit last -b y true)
+    wait_until 20 eval '[ -n "$(exit_status "$last")" ]'
+}
+
+# qrsh_once FILE COMMAND...: runs qrsh, its output to FILE. When its job has ended qrsh asks
+# once more what state it is in, and says that it could not be scheduled if the queue master
+# knows it no more by then (qsh.c of 8.1.9, main). Of a run that ends so nothing can be told:
+# there is another.
+qrsh_once() {
+    local file=$1 times status
+    shift
+    for times in 1 2 3 4 5 6; do
+        "$@" >"$file" 2>&1
+        status=$?
+        grep -aq "request could not be scheduled" "$file" || break
+        diag "qrsh, try $times: $(grep -a "request could not be scheduled" "$file")"
+    done
+    return $status
+}
+
 ### The store ###################################################################
 
 # store JOB [TASK]: the job's directory.
@@ -313,13 +358,19 @@ store() {
     echo "$ckpt/geuser/$1.${2-1}"
 }
 
-# The log goes away with the job's directory: every look at it keeps a copy.
-save_logs() {
-    local dir log name
+# A job's directory goes away with the job, which may be while the test looks at another
+# one. Each look gives the records of all jobs a second name, by which they are read to their
+# last line, and notes the generations.
+save_jobs() {
+    local dir job name saved generation
     for dir in "${ckpt_dirs[@]}"; do
-        for log in "$dir"/geuser/*/log.jsonl; do
-            name=${log%/log.jsonl}
-            [ -e "$log" ] && cp "$log" "$work/log/${name##*/}" 2>/dev/null
+        for job in "$dir"/geuser/*/; do
+            saved=${job%/} && saved=$work/job/${saved##*/}
+            for name in log.jsonl job.json; do
+                [ ! -e "$job$name" ] || [ "$job$name" -ef "$saved/$name" ] ||
+                    { mkdir -p "$saved" && ln -f "$job$name" "$saved/$name"; } 2>/dev/null
+            done
+            [ -z "$(ls "${job}gen" 2>/dev/null)" ] || mkdir -p "$saved/gen"
         done
     done
     return 0
@@ -329,8 +380,8 @@ save_logs() {
 events() {
     local job=$1
     case $job in *.*) ;; *) job=$job.1 ;; esac
-    save_logs
-    grep -E "\"event\": ?\"$2\"" "$work/log/$job" 2>/dev/null
+    save_jobs
+    grep -E "\"event\": ?\"$2\"" "$work/job/$job/log.jsonl" 2>/dev/null
 }
 
 # has_event JOB[.TASK] EVENT [COUNT]
@@ -356,12 +407,19 @@ has_generations() {
     [ "$(generations "$1" | wc -l)" -ge "$2" ]
 }
 
+# had_generations JOB: it had one in its directory when somebody looked.
+had_generations() {
+    save_jobs
+    [ -e "$work/job/$1.1/gen" ]
+}
+
 ### Tests #######################################################################
 
-# continued NAME JOB [TASK]: the job ends, it did so as the undisturbed run did, and it
-# was never begun again.
+# continued NAME JOB: the job ends, it did so as the undisturbed run did, and it was never
+# begun again.
 continued() {
     local name=$1 job=$2
+    release "$name"
     ok "$name ends" wait_until 90 is_gone "$job"
     same_output "$name"
     # Written once a second.

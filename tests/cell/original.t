@@ -69,11 +69,13 @@ echo "status $?"
 S
 cat >"$local_jobs/bang" <<'S'
 #!/usr/bin/python3 -B
-import sys, time
+import os, sys, time
 print("bang", sys.argv[1:], sys.flags.dont_write_bytecode, flush=True)
 for i in range(60):
     print("step", i, flush=True)
     time.sleep(0.2)
+while os.path.exists(os.environ.get("HOLD", "")):
+    time.sleep(0.1)
 S
 cat >"$local_jobs/meta.sh" <<'S'
 #!/bin/bash
@@ -97,6 +99,7 @@ reference bang $jobs/bang "two words" ""
 reference login bash -l -c "shopt login_shell ; exec $jobs/threads -s 33"
 reference meta env -C "$meta_directory" "META=$meta" $jobs/meta.sh "${meta_words[@]}"
 
+hold binary piped stdin bang login meta exit99 exit100 unwritable noimage silent path cpu
 id[binary]=$(submit_here binary -wd /srv/shared/empty -b y $jobs/threads -s 35)
 id[piped]=$(submit_here piped <"$local_jobs/script.sh")
 id[stdin]=$(submit_ckpt stdin -q stdin.q $jobs/input.sh "two words" "")
@@ -110,8 +113,9 @@ moved=(binary piped stdin bang login meta)
 
 ### Checkpoints that fail, and jobs that run again ##############################
 
-# Ends in the middle with the given status, the first time. It starts no programs: DMTCP
-# may lose a job that starts one during a checkpoint, and here there are many.
+# Ends in the middle with the given status, the first time, when the test has seen its
+# checkpoint. It starts no programs: DMTCP may lose a job that starts one during a
+# checkpoint, and here there are many.
 cat >"$local_jobs/again" <<'S'
 #!/usr/bin/python3
 import os, sys, time
@@ -120,9 +124,12 @@ print("begin", status, flush=True)
 for i in range(50):
     print("step", i, flush=True)
     time.sleep(0.2)
-    if i == 25 and not os.path.exists(mark):
-        open(mark, "w").close()
-        sys.exit(status)
+    if i == 25:
+        while os.path.exists(os.environ.get("HOLD", "")):
+            time.sleep(0.1)
+        if not os.path.exists(mark):
+            open(mark, "w").close()
+            sys.exit(status)
 print("end", flush=True)
 S
 chmod +x "$local_jobs/again"
@@ -196,7 +203,7 @@ for name in "${moved[@]}"; do
     ok "${what[$name]}: $name goes on from its image" \
         wait_until 40 has_event "${id[$name]}" restarted
     is "${what[$name]}: the engine under test" "$(engine_of "${id[$name]}")" $cell_engine
-    ok "images: those of $name are in ckpt_dir" has_generations "${id[$name]}" 1
+    ok "images: those of $name are in ckpt_dir" had_generations "${id[$name]}"
 done
 for name in noimage ${id[silent]+silent}; do
     ok "no image: $name says so" wait_until 30 has_event "${id[$name]}" "$failing"
@@ -209,6 +216,10 @@ is "images: none anywhere else" "$(find "$shared" "$cell_dir"/srv/home "$cell_di
     \( -name 'ckpt_*' -o -name '*.dmtcp*' -o -name 'dmtcp_restart*' \) \
     ! -path '*/silent/bin/*')" ""
 
+for status in 99 100; do
+    ok "exit $status: has a checkpoint" wait_until 20 has_event "${id[exit$status]}" checkpoint
+    release "exit$status"
+done
 ok "exit 100: waits for a person" wait_until 40 eval '[ "$(state "${id[exit100]}")" = Eqw ]'
 ok "exit 100: the checkpoint is kept" has_generations "${id[exit100]}" 1
 cell as-user qmod -cj "${id[exit100]}" >/dev/null

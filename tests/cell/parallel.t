@@ -26,6 +26,7 @@ refused() {
     ok "$name ends" wait_until 30 is_gone "$job"
 }
 
+hold tight loose
 tight=$(submit_ckpt tight -pe tight 2 -b y $jobs/threads)
 refused tight "$tight" "control_slaves TRUE"
 

@@ -9,6 +9,7 @@ interval=(-r y -v QCKPT_INTERVAL=2 -b y)
 reference power $jobs/threads -s 11 -n 60
 reference shepherd $jobs/threads -s 14 -n 60
 
+hold power shepherd
 power=$(submit_ckpt power -q all.q@n1 "${interval[@]}" $jobs/threads -s 11 -n 60)
 shepherd=$(submit_ckpt shepherd -q all.q@n3 "${interval[@]}" $jobs/threads -s 14 -n 60)
 for name in power shepherd; do

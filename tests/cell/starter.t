@@ -55,12 +55,13 @@ signal.signal(signal.SIGUSR1, lambda signo, frame: seen.append(signo))
 child = os.fork()
 if child == 0:
     os.setsid()
-end = time.time() + 9
-while time.time() < end:
+end = time.time() + 120
+while not seen and time.time() < end:
     time.sleep(0.1)
+# Grid Engine may send it once to the group, and once more to all.
+time.sleep(5)
 if child:
     os.waitpid(child, 0)
-# Grid Engine may send it once to the group, and once more to all.
 print("main" if child else "child", set(seen), flush=True)
 S
 chmod +x "$local_jobs"/{warned,script.sh,python-script,no-interpreter,segv.sh,term.sh,three.sh,again.sh}
@@ -93,7 +94,7 @@ form binary-missing all -b y $jobs/does-not-exist
 form input all -i $jobs/bare.sh -b y cat
 # Without root the shepherd does not see the end of a job with a terminal.
 [ "$(id -u)" -ne 0 ] || form terminal all -pty y $jobs/bare.sh 1
-form warned all -l s_rt=3 -b y $jobs/warned
+form warned all -l s_rt=10 -b y $jobs/warned
 form no-interpreter-binary all -b y $jobs/no-interpreter
 form three all $jobs/three.sh
 form segv all $jobs/segv.sh
@@ -119,9 +120,12 @@ declare -A id=()
 ways="direct starter ckpt"
 
 # One script on the master submits everything and prints the numbers.
+#
+# submissions WAYS NAME...
 submissions() {
-    local name way options command input
-    for name in "${form_names[@]}"; do
+    local name way options command input ways=$1
+    shift
+    for name; do
         for way in $ways; do
             options= input=/dev/null command=${form_command[$name]}
             [ $way != ckpt ] || options="-ckpt $ckpt_name"
@@ -135,13 +139,18 @@ submissions() {
         done
     done
 }
-while read -r what number; do
-    id[$what]=${number%%[.:]*}
-done < <(submissions | cell as-user bash)
+submit_forms() {
+    local what number
+    while read -r what number; do
+        id[$what]=${number%%[.:]*}
+    done < <(submissions "$@" | cell as-user bash)
+}
+submit_forms "$ways" "${form_names[@]}"
 
 # Ended, or in an error state and waiting for somebody to look.
 settled() {
-    cell as-user qstat -u '*' | awk 'NR > 2 && $5 !~ /E/ { found = 1 } END { exit found }'
+    cell as-user qstat -u '*' >"$work/qstat" &&
+        awk 'NR > 2 && $5 !~ /E/ { found = 1 } END { exit found }' "$work/qstat"
 }
 ok "all jobs end" wait_until 90 settled || diag "$(cell as-user qstat)"
 
@@ -159,9 +168,29 @@ output_of() {
     done
 }
 
-# The accounting file is written once a second.
-sleep 1.5
-cell as-user qstat >"$work/qstat"
+ok "how they ended is known" accounted
+
+# An execution daemon repeats its report of a job's end until it is answered. Of a job that
+# runs again at once the queue master may take the second for the end of its second run
+# (8.1.9; seen on a loaded machine): then one end is in accounting twice, and one run too
+# many. That is no news of the starter.
+counted_twice() {
+    awk -F: -v job="$1" '$6 == job && ends[$2, $10, $11, $13, $36]++ { twice = 1 }
+        END { exit !twice }' "$cell_dir/srv/ge/cell/common/accounting"
+}
+for try in 1 2 3; do
+    repeated=
+    for way in $ways; do
+        counted_twice "${id[again.$way]}" || continue
+        diag "again, $way: Grid Engine has counted one end twice (try $try)"
+        repeated="$repeated $way"
+        rm -f "$shared/again.$way".* "$shared/again.f-again-$way"
+    done
+    [ -n "$repeated" ] || break
+    submit_forms "$repeated" again
+    wait_until 60 settled
+    accounted
+done
 for name in "${form_names[@]}"; do
     is "$name, starter: output" "$(output_of "$name.starter")" "$(output_of "$name.direct")"
     is "$name, ckpt: output" "$(output_of "$name.ckpt" | without_engine)" \
@@ -179,27 +208,29 @@ for way in $ways; do
     ok "no-interpreter, $way: waits for a person" wait_until 20 eval '[ "$(state $job)" = Eqw ]'
 done
 
-# qrsh needs a terminal to offer one: script(1) makes it. And it takes a job that ends
-# before it has looked for it for one that never began.
-printf '#!/bin/sh\n%s/witness.py "$@"\nsleep 4\n' $jobs >"$local_jobs/slow.sh"
-chmod +x "$local_jobs/slow.sh"
+# qrsh needs a terminal to offer one: script(1) makes it, and must be left an input that does
+# not end, since the job's would end with it.
+mkfifo "$work/silence"
+on_terminal() {
+    case $1 in
+    n) sh -c "$2" </dev/null ;;
+    y) script -qec "$2" /dev/null <>"$work/silence" ;;
+    esac
+}
 terminals=n
 [ "$(id -u)" -ne 0 ] || terminals="n y"
 for terminal in $terminals; do
     for queue in direct.q all.q; do
-        command="timeout --foreground 20 $cell_source/cell -d $cell_dir as-user qrsh -q $queue \
-            -now n -pty $terminal $jobs/slow.sh 'two words' '' && echo status \$?"
-        case $terminal in
-        n) sh -c "$command" </dev/null ;;
-        y) script -qec "$command" /dev/null < <(sleep 20) ;;
-        esac >"$shared/qrsh-$terminal.$queue.1" 2>&1
+        qrsh_once "$shared/qrsh-$terminal.$queue.1" on_terminal $terminal \
+            "timeout --foreground 60 $cell_source/cell -d $cell_dir as-user qrsh -q $queue \
+            -now n -pty $terminal $jobs/witness.py 'two words' '' && echo status \$?"
         id[qrsh-$terminal.$queue]=none
     done
     ok "qrsh -pty $terminal runs" grep -a "^status 0" "$shared/qrsh-$terminal.direct.q.1"
     is "qrsh -pty $terminal" "$(output_of qrsh-$terminal.all.q)" "$(output_of qrsh-$terminal.direct.q)"
 done
 for queue in direct.q all.q; do
-    cell as-user qrsh -q $queue $jobs/three.sh </dev/null >/dev/null 2>&1
+    qrsh_once "$work/qrsh" cell as-user qrsh -now n -q $queue $jobs/three.sh </dev/null
     is "qrsh: exit status in $queue" $? 3
 done
 

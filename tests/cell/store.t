@@ -36,6 +36,7 @@ reference flipped $jobs/threads -s 22 -n 50
 reference refused "${unsaveable[@]}" -s 23
 reference plain $jobs/threads -s 24
 
+hold flipped refused plain full
 flipped=$(submit_ckpt flipped -v QCKPT_INTERVAL=2 -b y $jobs/threads -s 22 -n 50)
 refused=$(submit_ckpt refused -b y "${unsaveable[@]}" -s 23)
 plain=$(submit plain -b y $jobs/threads -s 24)

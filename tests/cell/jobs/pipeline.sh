@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A pipeline: a producer, filters with and without state, and a consumer that starts a
-# program for each line.
+# program for each line. It does not end while there is a file that HOLD names.
 echo "begin pipeline"
 steps=${1:-60}
 
@@ -9,6 +9,9 @@ produce() {
     local i
     for ((i = 0; i < steps; i++)); do
         echo "$i $((i * i % 97))"
+        sleep 0.2
+    done
+    while [ -n "${HOLD-}" ] && [ -e "$HOLD" ]; do
         sleep 0.2
     done
 }

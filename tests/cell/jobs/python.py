@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Python job with a thread, a child process and a scratch file in its directory."""
+"""A Python job with a thread, a child process and a scratch file in its directory. It does
+not end while there is a file that HOLD names."""
 
 import hashlib
 import os
@@ -36,6 +37,8 @@ def main():
             child.stdin.write(f"step {step} {results.get()}\n")
             print(child.stdout.readline().strip(), flush=True)
             time.sleep(0.2)
+        while os.path.exists(os.environ.get("HOLD", "")):
+            time.sleep(0.1)
     os.unlink(path)
     child.stdin.close()
     status = child.wait()

@@ -57,6 +57,15 @@ static uint64_t step(char *text, char *other, int number)
     return sum * 31 + strlen(other);
 }
 
+static void wait_for_the_test(void)
+{
+    const char *hold = getenv("HOLD");
+    struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+
+    while (hold && access(hold, F_OK) == 0)
+        nanosleep(&pause, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct timespec pause = {.tv_nsec = 200 * 1000 * 1000};
@@ -77,6 +86,7 @@ int main(int argc, char **argv)
         printf("step %d %016" PRIx64 "\n", i, step(text, other, i));
         nanosleep(&pause, NULL);
     }
+    wait_for_the_test();
     puts("end");
     return 0;
 }
