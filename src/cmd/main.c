@@ -81,6 +81,7 @@ static void print_overview(FILE *out)
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fputs("  help         Explain a command\n\n"
+          "qckpt --version prints the version.\n\n"
           "Exit status: 0 done, 1 failed, 2 usage, 3 refused (nothing was touched),\n"
           "4 nothing to restart from. run and restart: the job's own, and 75 when it\n"
           "was stopped at a checkpoint.\n",
@@ -116,7 +117,7 @@ static int help(const char *name, struct err *e)
 {
     const struct command *c;
 
-    if (!name) {
+    if (!name || strcmp(name, "help") == 0) {
         print_overview(stdout);
         return 0;
     }

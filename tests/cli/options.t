@@ -10,12 +10,13 @@ status_is "a mistyped command: usage" 2 q chekpoint
 has "and the right one is said" "$err" "did you mean checkpoint?"
 status_is "help is no error" 0 q help
 status_is "help --help neither" 0 q help --help
+status_is "help can be asked about, as it is in its own list" 0 q help help
 has "help goes to stdout" "$out" "Usage: qckpt COMMAND"
 status_is "--help too" 0 q --help
 status_is "--version prints one" 0 q --version
 has "the version has a number" "$out" "qckpt 0."
 
-for command in run checkpoint restart show verify; do
+for command in run checkpoint restart show verify complexes; do
     status_is "$command --help" 0 q "$command" --help
     text=$out
     has "$command --help has its usage" "$text" "Usage: qckpt $command"
@@ -23,7 +24,7 @@ for command in run checkpoint restart show verify; do
     is "help $command is the same" "$(<help)" "$text"
     status_is "$command refuses an unknown option" 2 q "$command" --dance
     has "$command names it" "$err" "--dance"
-    status_is "$command wants a value for -d" 2 q "$command" -d
+    [ "$command" = complexes ] || status_is "$command wants a value for -d" 2 q "$command" -d
 done
 
 for hook in qckpt-checkpoint qckpt-migrate qckpt-migrate-cpu qckpt-clean dmtcp_cleanup \
@@ -78,11 +79,16 @@ status_is "output that cannot be written is a failure" 1 bash -c '"$1" help >&3'
 # The man page and --help name the same options.
 man=${MAN_DIR:-}/qckpt.1.scd
 if [ -f "$man" ]; then
-    for command in run checkpoint restart show verify; do
+    for command in run checkpoint restart show verify complexes; do
         q "$command" --help | grep -o -- '--[a-z]*' | sort -u >in-help
         sed -n "/^\*qckpt $command\*/,/^\*qckpt /p" "$man" | sed '$d' |
             grep -o -- '--[a-z]*' | sort -u >in-man
         same_file "the man page has the options of $command" in-man in-help
+    done
+    for hook in qckpt-sensor qckpt-jsv; do
+        "./$hook" --help | sed -n 's/^ .*\(--[a-z-]*\) .*/\1/p' | grep -v -- --help | sort >in-help
+        sed -n 's/^\*\(--[a-z-]*\)\*.*/\1/p' "${man%/*}/$hook.8.scd" | sort >in-man
+        same_file "the man page has the options of $hook" in-man in-help
     done
 else
     not_ok "there is a man page $man"

@@ -47,6 +47,8 @@ is "the example has nothing but settings" \
 sed -n 's/^#\([a-z_][a-z_]*\).*=.*/\1/p' "$source/share/qckpt.conf.example" | sort -u >"$work/in-example"
 sed -n 's/^\*\([a-z_]*\)\*.* = .*/\1/p' "$source/doc/man/qckpt.conf.5.scd" | sort -u >"$work/in-man"
 same_file "the man page has the settings of the example" "$work/in-man" "$work/in-example"
+sed -n 's/.*{"QCKPT_[A-Z_]*", "\([a-z_]*\)".*/\1/p' "$source/src/job/settings.c" | sort -u >"$work/in-code"
+same_file "... and those that there are" "$work/in-man" "$work/in-code"
 unset QCKPT_CONFIG
 
 # ---- jobs
