@@ -36,6 +36,7 @@ struct inet_socket {
 };
 
 void inet_socket_free(struct inet_socket *n);
+#define auto_inet __attribute__((cleanup(inet_socket_free)))
 void inet_encode(struct enc *c, const struct inet_socket *n);
 /* Sees to it that nothing waits unsent at `from` that `to` has no room for. What could
  * not be made to flow was taken, put back, and is in `q`, with all that was before it;

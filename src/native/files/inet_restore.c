@@ -100,7 +100,7 @@ static int decode(const struct image_file *file, struct inet_socket *n, struct e
 static int check_peer(const struct files_restore *r, uint32_t index,
                       const struct inet_socket *n, struct err *e)
 {
-    struct inet_socket peer;
+    auto_inet struct inet_socket peer = {0};
     bool mutual;
 
     if (n->state != INET_PAIR && n->state != INET_WAITS)
@@ -114,21 +114,17 @@ static int check_peer(const struct files_restore *r, uint32_t index,
         mutual = peer.state == INET_LISTEN;
     else
         mutual = peer.peer == index && peer.state == INET_PAIR;
-    inet_socket_free(&peer);
     return mutual ? 0
                   : err_set(e, ERR_CORRUPT, "the peer of a network socket has another");
 }
 
 int inet_check(const struct files_restore *r, uint32_t index, struct err *e)
 {
-    struct inet_socket n;
-    int status;
+    auto_inet struct inet_socket n = {0};
 
     if (decode(&r->img->files[index], &n, e) < 0)
         return -1;
-    status = check_peer(r, index, &n, e);
-    inet_socket_free(&n);
-    return status;
+    return check_peer(r, index, &n, e);
 }
 
 /* ---- making it ---- */
@@ -422,8 +418,7 @@ static int open_waiting(struct files_restore *r, uint32_t index,
 static int open_state(struct files_restore *r, uint32_t index,
                       const struct inet_socket *n, struct err *e)
 {
-    struct inet_socket peer;
-    int status;
+    auto_inet struct inet_socket peer = {0};
 
     if (n->state == INET_CUT)
         return open_cut(r, index, n, e);
@@ -433,19 +428,14 @@ static int open_state(struct files_restore *r, uint32_t index,
         return open_alone(r, index, n, e);
     if (decode(&r->img->files[n->peer], &peer, e) < 0)
         return -1;
-    status = open_pair(r, index, n, &peer, e);
-    inet_socket_free(&peer);
-    return status;
+    return open_pair(r, index, n, &peer, e);
 }
 
 int inet_open(struct files_restore *r, uint32_t index, struct err *e)
 {
-    struct inet_socket n;
-    int status;
+    auto_inet struct inet_socket n = {0};
 
     if (decode(&r->img->files[index], &n, e) < 0)
         return -1;
-    status = open_state(r, index, &n, e);
-    inet_socket_free(&n);
-    return status;
+    return open_state(r, index, &n, e);
 }

@@ -32,12 +32,16 @@ struct pipe {
     struct files_queue queue;
 };
 
+static void clear(struct pipe *p)
+{
+    files_queue_free(&p->queue);
+}
+#define auto_pipe __attribute__((cleanup(clear)))
+
 static void forget(void *notes)
 {
-    struct pipe *p = notes;
-
-    files_queue_free(&p->queue);
-    free(p);
+    clear(notes);
+    free(notes);
 }
 
 static int decode(const struct image_file *file, struct pipe *out, struct err *e)
@@ -49,7 +53,7 @@ static int decode(const struct image_file *file, struct pipe *out, struct err *e
     out->cut = dec_u8(&d);
     if (files_queue_decode(&d, &out->queue) == 0 && dec_end(&d, "pipe", e) == 0)
         return 0;
-    files_queue_free(&out->queue);
+    clear(out);
     return err_set(e, ERR_CORRUPT, "the record of a pipe is damaged");
 }
 
@@ -208,11 +212,10 @@ static int pair(struct files_save *s, uint32_t index, struct err *e)
 static int check(const struct files_restore *r, uint32_t index, struct err *e)
 {
     const struct image_file *file = &r->img->files[index];
-    struct pipe p;
+    auto_pipe struct pipe p = {0};
 
     if (decode(file, &p, e) < 0)
         return -1;
-    files_queue_free(&p.queue);
     return file->kind == IMAGE_FILE_FIFO ? files_check_path(file, e) : 0;
 }
 
@@ -250,16 +253,13 @@ static int open_descriptions(struct files_restore *r, uint32_t index, uint64_t i
     const struct image *img = r->img;
 
     for (uint32_t i = index; i < img->n_files; i++) {
-        struct pipe other;
-        bool same;
+        auto_pipe struct pipe other = {0};
 
         if (img->files[i].kind != img->files[index].kind || r->pool[i] >= 0)
             continue;
         if (decode(&img->files[i], &other, e) < 0)
             return -1;
-        same = other.id == id;
-        files_queue_free(&other.queue);
-        if (same && open_description(r, i, from, path, e) < 0)
+        if (other.id == id && open_description(r, i, from, path, e) < 0)
             return -1;
     }
     return 0;
@@ -284,6 +284,24 @@ static int open_named(const char *path, uint32_t mode, struct err *e)
     return fd;
 }
 
+static int open_ends(const char *path, uint32_t mode, int *from, int *to, struct err *e)
+{
+    int ends[2];
+
+    if (path) {
+        *from = open_named(path, mode, e);
+        if (*from < 0)
+            return -1;
+        *to = fcntl(*from, F_DUPFD_CLOEXEC, 0);
+        return *to < 0 ? err_sys(e, "open %s again", path) : 0;
+    }
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_sys(e, "a pipe");
+    *from = ends[0];
+    *to = ends[1];
+    return 0;
+}
+
 static int open_file(struct files_restore *r, uint32_t index, struct err *e)
 {
     const struct image_file *file = &r->img->files[index];
@@ -291,39 +309,20 @@ static int open_file(struct files_restore *r, uint32_t index, struct err *e)
     auto_fd int from = -1;
     auto_fd int to = -1;
     char who[64];
-    struct pipe p;
-    int status;
+    auto_pipe struct pipe p = {0};
 
-    if (decode(file, &p, e) < 0)
+    if (decode(file, &p, e) < 0 || open_ends(path, file->mode, &from, &to, e) < 0)
         return -1;
-    if (path) {
-        from = open_named(path, file->mode, e);
-        to = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, 0);
-    } else {
-        int ends[2];
-
-        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
-            err_sys(e, "a pipe");
-        } else {
-            from = ends[0];
-            to = ends[1];
-        }
-    }
     if (p.cut)
         log_warning("%s is a pipe to outside of the job and comes back as closed by "
                     "the other side",
                     files_describe(r->img, index, who));
-    status = from < 0 || to < 0 ? -1 : 0;
-    if (status == 0) {
-        set_capacity(to, p.capacity);
-        status = open_descriptions(r, index, p.id, from, path, e);
-    }
-    if (status == 0 && p.packets)
+    set_capacity(to, p.capacity);
+    if (open_descriptions(r, index, p.id, from, path, e) < 0)
+        return -1;
+    if (p.packets)
         fcntl(to, F_SETFL, O_NONBLOCK | O_DIRECT);
-    if (status == 0)
-        status = files_queue_fill(&p.queue, to, FILES_FILL_PIPE, e);
-    files_queue_free(&p.queue);
-    return status;
+    return files_queue_fill(&p.queue, to, FILES_FILL_PIPE, e);
 }
 
 const struct file_kind file_kind_pipe = {

@@ -39,6 +39,7 @@ static void clear(struct pty *p)
     files_queue_free(&p->for_master);
     files_queue_free(&p->for_slave);
 }
+#define auto_pty __attribute__((cleanup(clear)))
 
 static void forget(void *notes)
 {
@@ -349,12 +350,9 @@ static int decode(const struct image_file *file, struct pty *p, struct err *e)
 
 static int check(const struct files_restore *r, uint32_t index, struct err *e)
 {
-    struct pty p;
+    auto_pty struct pty p = {0};
 
-    if (decode(&r->img->files[index], &p, e) < 0)
-        return -1;
-    clear(&p);
-    return 0;
+    return decode(&r->img->files[index], &p, e);
 }
 
 static int open_master(uint32_t flags, struct err *e)
@@ -398,14 +396,13 @@ static int open_slaves(struct files_restore *r, uint32_t number, int master,
     const struct image *img = r->img;
 
     for (uint32_t i = 0; i < img->n_files; i++) {
-        struct pty p;
+        auto_pty struct pty p = {0};
         auto_fd int fd = -1;
 
         if (img->files[i].kind != IMAGE_FILE_PTY_SLAVE || r->pool[i] >= 0)
             continue;
         if (decode(&img->files[i], &p, e) < 0)
             return -1;
-        clear(&p);
         if (p.number != number || p.external)
             continue;
         fd = open_slave(master, files_open_flags(&img->files[i]), e);
@@ -472,27 +469,24 @@ static int open_with(struct files_restore *r, uint32_t index, const struct pty *
 
 static int open_master_file(struct files_restore *r, uint32_t index, struct err *e)
 {
-    struct pty p;
-    int status;
+    auto_pty struct pty p = {0};
 
     if (decode(&r->img->files[index], &p, e) < 0)
         return -1;
-    status = open_with(r, index, &p, e);
-    clear(&p);
-    return status;
+    return open_with(r, index, &p, e);
 }
 
 /* The master of this number, or IMAGE_NONE. */
 static uint32_t master_of(const struct image *img, uint32_t number)
 {
     struct err ignored;
-    struct pty p;
 
     for (uint32_t i = 0; i < img->n_files; i++) {
+        auto_pty struct pty p = {0};
+
         if (img->files[i].kind != IMAGE_FILE_PTY_MASTER ||
             decode(&img->files[i], &p, &ignored) < 0)
             continue;
-        clear(&p);
         if (p.number == number)
             return i;
     }
@@ -504,11 +498,10 @@ static int open_slave_file(struct files_restore *r, uint32_t index, struct err *
     const struct image_file *file = &r->img->files[index];
     uint32_t master;
     auto_fd int fd = -1;
-    struct pty p;
+    auto_pty struct pty p = {0};
 
     if (decode(file, &p, e) < 0)
         return -1;
-    clear(&p);
     if (p.external) {
         fd = files_stand_in_terminal(r, files_open_flags(file), e);
     } else if (p.number == NO_NUMBER) {

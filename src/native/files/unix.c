@@ -48,6 +48,7 @@ static void clear(struct unix_socket *u)
     unix_name_free(&u->remote);
     files_queue_free(&u->queue);
 }
+#define auto_socket __attribute__((cleanup(clear)))
 
 static void forget(void *notes)
 {
@@ -241,7 +242,7 @@ static void set_options(const struct image_file *file, const struct unix_socket 
 static int check_peer(const struct files_restore *r, uint32_t index,
                       const struct unix_socket *u, struct err *e)
 {
-    struct unix_socket peer;
+    auto_socket struct unix_socket peer = {0};
     bool mutual;
 
     if (u->state != UNIX_PAIR && u->state != UNIX_WAITS && u->peer == IMAGE_NONE)
@@ -257,21 +258,17 @@ static int check_peer(const struct files_restore *r, uint32_t index,
     else
         mutual = peer.peer == index && peer.state == UNIX_PAIR &&
                  peer.type == u->type && u->peer != index;
-    clear(&peer);
     return mutual ? 0
                   : err_set(e, ERR_CORRUPT, "the peer of a unix socket has another");
 }
 
 static int check(const struct files_restore *r, uint32_t index, struct err *e)
 {
-    struct unix_socket u;
-    int status;
+    auto_socket struct unix_socket u = {0};
 
     if (decode(&r->img->files[index], &u, e) < 0)
         return -1;
-    status = check_peer(r, index, &u, e);
-    clear(&u);
-    return status;
+    return check_peer(r, index, &u, e);
 }
 
 static int shut(int sock, uint32_t bits, struct err *e)
@@ -329,17 +326,14 @@ static int open_cut(struct files_restore *r, uint32_t index,
 static int open_state(struct files_restore *r, uint32_t index,
                       const struct unix_socket *u, struct err *e)
 {
-    struct unix_socket peer;
+    auto_socket struct unix_socket peer = {0};
     auto_fd int sock = -1;
-    int status;
 
     switch (u->state) {
     case UNIX_PAIR:
         if (decode(&r->img->files[u->peer], &peer, e) < 0)
             return -1;
-        status = open_pair(r, index, u, &peer, e);
-        clear(&peer);
-        return status;
+        return open_pair(r, index, u, &peer, e);
     case UNIX_CUT:
         return open_cut(r, index, u, e);
     default:
@@ -353,14 +347,11 @@ static int open_state(struct files_restore *r, uint32_t index,
 
 static int open_file(struct files_restore *r, uint32_t index, struct err *e)
 {
-    struct unix_socket u;
-    int status;
+    auto_socket struct unix_socket u = {0};
 
     if (decode(&r->img->files[index], &u, e) < 0)
         return -1;
-    status = open_state(r, index, &u, e);
-    clear(&u);
-    return status;
+    return open_state(r, index, &u, e);
 }
 
 /* Whether a socket of this state has a name of its own; one that accept(2) returned
@@ -403,17 +394,11 @@ static int take_name(const struct files_restore *r, uint32_t index,
 static int connect_again(const struct files_restore *r, uint32_t index,
                          const struct unix_socket *u, struct err *e)
 {
-    struct unix_socket target;
-    int status;
+    auto_socket struct unix_socket target = {0};
 
-    if (u->peer != IMAGE_NONE) {
-        if (decode(&r->img->files[u->peer], &target, e) < 0)
-            return -1;
-        status = take_name(r, u->peer, &target, e);
-        clear(&target);
-        if (status < 0)
-            return -1;
-    }
+    if (u->peer != IMAGE_NONE && (decode(&r->img->files[u->peer], &target, e) < 0 ||
+                                  take_name(r, u->peer, &target, e) < 0))
+        return -1;
     if (unix_name_connect(&u->remote, r->pool[index]) < 0)
         log_warning("nobody receives any more what a unix socket of the job sends to "
                     "%s: %m",
@@ -423,16 +408,13 @@ static int connect_again(const struct files_restore *r, uint32_t index,
 
 static int commit(const struct files_restore *r, uint32_t index, struct err *e)
 {
-    struct unix_socket u;
-    int status;
+    auto_socket struct unix_socket u = {0};
 
-    if (decode(&r->img->files[index], &u, e) < 0)
+    if (decode(&r->img->files[index], &u, e) < 0 || take_name(r, index, &u, e) < 0)
         return -1;
-    status = take_name(r, index, &u, e);
-    if (status == 0 && (u.state == UNIX_SENDS || u.state == UNIX_WAITS))
-        status = connect_again(r, index, &u, e);
-    clear(&u);
-    return status;
+    if (u.state == UNIX_SENDS || u.state == UNIX_WAITS)
+        return connect_again(r, index, &u, e);
+    return 0;
 }
 
 const struct file_kind file_kind_unix = {
