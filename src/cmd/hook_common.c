@@ -176,6 +176,27 @@ bool hook_wait_supervisor_gone(struct hook *h, unsigned timeout_s)
     }
 }
 
+/* FNV-1a, and the last step of MurmurHash3, so that neighbours are far apart. */
+static uint32_t hash(const char *text)
+{
+    uint32_t h = 2166136261U;
+
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 16777619U;
+    h = (h ^ h >> 16) * 0x85ebca6bU;
+    h = (h ^ h >> 13) * 0xc2b2ae35U;
+    return h ^ h >> 16;
+}
+
+unsigned hook_spread_s(const struct ge_job *job, unsigned n, unsigned seconds)
+{
+    unsigned spread = seconds / 10 * 5;
+    char who[2 * GE_ID_SIZE + 32];
+
+    snprintf(who, sizeof(who), "%s.%s %u", job->job, job->task, n);
+    return seconds + hash(who) % (spread + 1);
+}
+
 void hook_wait(unsigned seconds)
 {
     static const int ends[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,

@@ -63,6 +63,14 @@ bool hook_wait_supervisor_gone(struct hook *h, unsigned timeout_s);
  * job: Grid Engine's notice that it will be killed or suspended, for instance. */
 void hook_wait(unsigned seconds);
 
+/*
+ * How long to wait where `seconds` are meant, for the `n`th time: so long, and up to
+ * half as much again, which the job, its task and n decide. Tasks that were sent away
+ * in the same second, as those of an array are that all meet the same obstacle, do not
+ * come back in the same second. Less than 10 s stay as they are.
+ */
+unsigned hook_spread_s(const struct ge_job *job, unsigned n, unsigned seconds);
+
 /* A time in seconds that is set by `variable` or the site; else `missing`. */
 int hook_seconds(struct settings *settings, const char *variable, unsigned missing,
                  unsigned *seconds, struct err *e);

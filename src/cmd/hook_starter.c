@@ -181,7 +181,8 @@ static _Noreturn void wrong_host(struct starter *s, const struct err *why)
         tell_waits(s, why, next, &seen);
         starter_exit(GE_EXIT_REQUEUE);
     }
-    delay_s = wrong_host_delay_s(seen.in_a_row, s->retry_delay_s);
+    delay_s = hook_spread_s(&s->job, seen.in_a_row,
+                            wrong_host_delay_s(seen.in_a_row, s->retry_delay_s));
     snprintf(next, sizeof(next), "the job is queued again in %u s; %s", delay_s, asked);
     tell_waits(s, why, next, &seen);
     hook_wait(delay_s);

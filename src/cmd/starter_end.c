@@ -88,7 +88,7 @@ _Noreturn void starter_queue_again(struct starter *s, const struct err *why)
 
 _Noreturn void starter_queue_again_later(struct starter *s, const struct err *why)
 {
-    hook_wait(s->retry_delay_s);
+    hook_wait(hook_spread_s(&s->job, (unsigned)s->last_epoch, s->retry_delay_s));
     starter_queue_again(s, why);
 }
 
