@@ -261,17 +261,23 @@ void settings_free(struct settings *s)
 
 /* ---- the file ---- */
 
+static bool is_given(void)
+{
+    const char *given = getenv("QCKPT_CONFIG");
+
+    return given && *given;
+}
+
 /* PREFIX/etc for a program in PREFIX/bin, wherever that has been moved to; a copy in
  * some other directory takes what was built in. */
 static int find_path(const char *exe, char path[PATH_MAX], struct err *e)
 {
     static const char bin[] = "/bin";
-    const char *given = getenv("QCKPT_CONFIG");
     const char *slash = strrchr(exe, '/');
     size_t length = slash ? (size_t)(slash - exe) : 0;
 
-    if (given && *given)
-        return str_format(path, PATH_MAX, e, "%s", given);
+    if (is_given())
+        return str_format(path, PATH_MAX, e, "%s", getenv("QCKPT_CONFIG"));
     if (QCKPT_SYSCONFDIR_BELOW_PREFIX[0] && length >= sizeof(bin) - 1 &&
         strncmp(slash - (sizeof(bin) - 1), bin, sizeof(bin) - 1) == 0)
         return str_format(path, PATH_MAX, e, "%.*s/%s/qckpt.conf",
@@ -301,7 +307,7 @@ static int check_trust(int fd, const char *exe, struct err *e)
     return 0;
 }
 
-/* 0 with *text NULL: there is none. */
+/* 0 with *text NULL: there is none, where there need not be one. */
 static int read_trusted(const char *path, const char *exe, char **text, size_t *size,
                         struct err *e)
 {
@@ -309,7 +315,9 @@ static int read_trusted(const char *path, const char *exe, char **text, size_t *
 
     *text = NULL;
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return 0;
+        return is_given() ? err_set(e, ERR_USAGE,
+                                    "QCKPT_CONFIG names it, and there is no such file")
+                          : 0;
     if (fd < 0)
         return err_sys(e, "open it");
     if (check_trust(fd, exe, e) < 0)

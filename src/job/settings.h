@@ -20,9 +20,9 @@ struct settings;
 /* Reads the site's file: QCKPT_CONFIG; else PREFIX/etc/qckpt.conf for a program in
  * PREFIX/bin; else the one of the prefix that this was built for. It must belong to
  * root or to the owner of this program and be writable by nobody else. One that does
- * not exist is as an empty one. The result is never NULL; strings that come from it
- * live as long as it does. Variables of the environment that are nearly ours are
- * problems too. */
+ * not exist is as an empty one, but a problem when QCKPT_CONFIG names it. The result is
+ * never NULL; strings that come from it live as long as it does. Variables of the
+ * environment that are nearly ours are problems too. */
 struct settings *settings_read(void);
 
 /* The same from text; `path` is for messages. */

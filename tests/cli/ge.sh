@@ -33,6 +33,8 @@ for hook in starter checkpoint migrate clean; do
     ln -s "$QCKPT" "$libexec/qckpt-$hook"
 done
 
+: >"$work/qckpt.conf" # for each test to fill
+
 ge_spool() {
     printf '%s\n' ckpt_job=1 host=n1 "$@" >"$work/spool/config"
 }

@@ -25,6 +25,11 @@ ok "a copy elsewhere does not take what lies beside it" \
 is "QCKPT_CONFIG is another" \
     "$(QCKPT_CONFIG=$conf "$work/prefix/bin/qckpt" run -d "$work/j4" -- true 2>&1)" ""
 
+message=$(QCKPT_CONFIG=$work/none.conf "$QCKPT" run -d "$work/j8" -- echo ran 2>&1)
+is "one that does not exist is told, and the job runs" "$message" \
+    "qckpt: warning: $work/none.conf is ignored: QCKPT_CONFIG names it, and there is no such file
+ran"
+
 # ---- qckpt run
 
 export QCKPT_CONFIG=$conf

@@ -301,11 +301,28 @@ static void a_mistyped_variable_is_told(void)
 {
     setenv("QCKPT_INTERVALL", "10m", 1);
     setenv("QCKPT_OF_SOMEBODY_ELSE", "1", 1);
-    CHECK_STR(settings_problem(read_path("/nonexistent"), 0),
+    CHECK_STR(settings_problem(read_path("/dev/null/nonexistent"), 1),
               "QCKPT_INTERVALL is no variable of qckpt; did you mean QCKPT_INTERVAL?");
-    CHECK(!settings_problem(settings, 1));
+    CHECK(!settings_problem(settings, 2));
     unsetenv("QCKPT_INTERVALL");
     unsetenv("QCKPT_OF_SOMEBODY_ELSE");
+}
+
+static void a_file_that_is_named_must_be_there(void)
+{
+    struct scratch s = scratch_make();
+    char path[100], problem[200];
+
+    snprintf(path, sizeof(path), "%s/site.conf", s.path);
+    snprintf(problem, sizeof(problem),
+             "%s is ignored: QCKPT_CONFIG names it, and there is no such file", path);
+    CHECK_STR(settings_problem(read_path(path), 0), problem);
+    CHECK(!settings_problem(settings, 1));
+    CHECK_HAS(settings_problem(read_path("/dev/null/site.conf"), 0), "no such file");
+    CHECK(!settings_problem(read_path(""), 0));
+    scratch_put(s.fd, "site.conf", "", 0);
+    CHECK(!settings_problem(read_path(path), 0));
+    scratch_drop(&s);
 }
 
 static void only_a_file_nobody_else_may_write_is_trusted(void)
@@ -314,7 +331,6 @@ static void only_a_file_nobody_else_may_write_is_trusted(void)
     char path[100];
 
     snprintf(path, sizeof(path), "%s/site.conf", s.path);
-    CHECK(!settings_problem(read_path(path), 0));
     scratch_put(s.fd, "site.conf", "nothing = 1\n", 12);
     CHECK_HAS(settings_problem(read_path(path), 0), "site.conf:1: there is no setting");
     fchmodat(s.fd, "site.conf", 0646, 0);
@@ -353,6 +369,7 @@ int main(void)
     RUN(the_engine_is_the_most_exact_that_is_said);
     RUN(a_bad_line_for_an_environment_gives_way_to_the_next);
     RUN(a_mistyped_variable_is_told);
+    RUN(a_file_that_is_named_must_be_there);
     RUN(only_a_file_nobody_else_may_write_is_trusted);
     RUN(a_file_that_is_no_text_is_ignored);
     settings_free(settings);
