@@ -99,7 +99,8 @@ reference bang $jobs/bang "two words" ""
 reference login bash -l -c "shopt login_shell ; exec $jobs/threads -s 33"
 reference meta env -C "$meta_directory" "META=$meta" $jobs/meta.sh "${meta_words[@]}"
 
-hold binary piped stdin bang login meta exit99 exit100 unwritable noimage silent path cpu
+# Not "silent": a job that DMTCP is asked to stop, and does not, is taken for lost in the end.
+hold binary piped stdin bang login meta exit99 exit100 unwritable noimage path cpu
 id[binary]=$(submit_here binary -wd /srv/shared/empty -b y $jobs/threads -s 35)
 id[piped]=$(submit_here piped <"$local_jobs/script.sh")
 id[stdin]=$(submit_ckpt stdin -q stdin.q $jobs/input.sh "two words" "")
