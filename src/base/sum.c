@@ -261,7 +261,7 @@ int sum_adopt(int dirfd, const char *name, struct err *e)
 
 /* A NAME.sum that was read: `text` and where its next line begins. */
 struct list {
-    const char *sum_name;
+    char sum_name[256];
     char *text;
     size_t size, at, line;
 };
@@ -328,9 +328,13 @@ static int read_list(int dirfd, struct list *list, struct sum_info *info, struct
 static int open_both(int dirfd, const char *name, struct list *list,
                      struct sum_info *info, struct err *e)
 {
+    char own[256];
     uint64_t size;
-    auto_fd int fd = open_regular(dirfd, name, &size, e);
+    auto_fd int fd = -1;
 
+    if (set_names(own, list->sum_name, name, e) < 0)
+        return -1;
+    fd = open_regular(dirfd, name, &size, e);
     if (fd < 0 || read_list(dirfd, list, info, e) < 0)
         return -1;
     if (size != info->size_bytes)
@@ -341,14 +345,10 @@ static int open_both(int dirfd, const char *name, struct list *list,
 
 int sum_inspect(int dirfd, const char *name, struct sum_info *info, struct err *e)
 {
-    char own[256], sum_name[256];
-    auto_list struct list list = {.sum_name = sum_name};
+    auto_list struct list list = {0};
     struct sum_info found;
-    auto_fd int fd = -1;
+    auto_fd int fd = open_both(dirfd, name, &list, &found, e);
 
-    if (set_names(own, sum_name, name, e) < 0)
-        return -1;
-    fd = open_both(dirfd, name, &list, &found, e);
     if (fd < 0)
         return -1;
     *info = found;
@@ -387,14 +387,10 @@ static int check_chunks(int fd, const char *name, uint64_t size_bytes,
 int sum_check(int dirfd, const char *name, struct sum_info *info,
               sum_progress *progress, void *arg, struct err *e)
 {
-    char own[256], sum_name[256];
-    auto_list struct list list = {.sum_name = sum_name};
+    auto_list struct list list = {0};
     struct sum_info found;
-    auto_fd int fd = -1;
+    auto_fd int fd = open_both(dirfd, name, &list, &found, e);
 
-    if (set_names(own, sum_name, name, e) < 0)
-        return -1;
-    fd = open_both(dirfd, name, &list, &found, e);
     if (fd < 0 || check_chunks(fd, name, found.size_bytes, &list, progress, arg, e) < 0)
         return -1;
     if (info)
