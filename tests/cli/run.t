@@ -98,14 +98,20 @@ is "without -d the directory is qckpt.ckpt" \
     "$(q run -- true && q show --json | json 'd["directory"]')" qckpt.ckpt
 is "it is closed to others" "$(stat -c %a qckpt.ckpt)" 700
 
-begin=$(tap_now)
-for i in 1 2 3 4 5; do
-    q run -d quick$i -- true
-done
-took=$((($(tap_now) - begin) * 2))
-diag "true takes $took ms"
-[ $took -lt 1000 ]
-is "a short job is not held up" $? 0
+# The fastest of some runs: what holds a job up holds each of them up, a busy machine does
+# not.
+is_quick() {
+    local begin took i
+    for i in {1..20}; do
+        begin=$(tap_now)
+        q run -d "quick$i" -- true
+        took=$((($(tap_now) - begin) * 10))
+        echo "true took $took ms"
+        [ $took -ge 1000 ] || return 0
+    done
+    return 1
+}
+ok "a short job is not held up" is_quick
 
 if [ "$(id -u)" = 0 ]; then
     skip user "a directory that others can write to is refused" "root"
