@@ -11,6 +11,10 @@ static const char who[] = "supervisor";
 
 static void write_event(struct events *ev, enum log_level level, bool tell,
                         const char *event, json_t *fields, const char *fmt, va_list ap)
+    __attribute__((format(printf, 6, 0)));
+
+static void write_event(struct events *ev, enum log_level level, bool tell,
+                        const char *event, json_t *fields, const char *fmt, va_list ap)
 {
     char text[1536];
 
