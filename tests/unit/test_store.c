@@ -101,8 +101,8 @@ static void a_count_that_is_damaged_begins_again(void)
 {
     static const char *const texts[] = {
         "{\"format\":1,", "{\"format\":1}", "{\"format\":1,\"failed\":3}",
-        "{\"format\":1,\"failed\":[7,{\"generation\":1,\"runs\":\"x\"},"
-        "{\"generation\":1,\"runs\":-5}]}"};
+        "{\"format\":1,\"failed\":[7,{\"generation\":1,\"runs\":\"x\"}]}",
+        "{\"format\":1,\"failed\":[{\"generation\":1,\"runs\":-5}]}"};
     struct fixture f = fixture_make();
     struct err e = {0};
     unsigned runs = 0;
