@@ -263,7 +263,7 @@ struct image {
     uint64_t realtime_ns, monotonic_ns, boottime_ns; /* at the freeze */
     int32_t supervisor_pid; /* what the job's root has as its parent */
     int32_t root_pid;
-    int32_t last_pid;          /* new pids go on above this one */
+    int32_t last_pid;          /* the one given last: new ones go on from there */
     char *tmpdir;              /* the job's TMPDIR or NULL; owned */
     char *job_script;          /* or NULL; owned */
     uint64_t xfeatures;        /* XSAVE components of the saving host (XCR0) */

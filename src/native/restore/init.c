@@ -129,14 +129,15 @@ static int raise_fd_limit(int first_fd, struct err *e)
 
 static pid_t highest_pid(const struct image *img)
 {
-    pid_t high = img->last_pid;
+    pid_t high = img->supervisor_pid;
 
-    if (img->supervisor_pid > high)
-        high = img->supervisor_pid;
-    for (uint32_t i = 0; i < img->n_processes; i++)
+    for (uint32_t i = 0; i < img->n_processes; i++) {
+        if (img->processes[i].pid > high)
+            high = img->processes[i].pid;
         for (uint32_t k = 0; k < img->processes[i].n_threads; k++)
             if (img->processes[i].threads[k].tid > high)
                 high = img->processes[i].threads[k].tid;
+    }
     return high;
 }
 
@@ -187,7 +188,9 @@ static int open_all(struct setup *s, struct err *e)
     return 0;
 }
 
-/* New pids go on above the old ones, as a script that remembers some may expect. */
+/* New pids go on after the old ones, as a script that remembers some expects. Where
+ * this is refused (a smaller kernel.pid_max, before Linux 3.3) they begin at the
+ * lowest. */
 static void set_last_pid(const struct image *img)
 {
     int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/scope.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,8 +238,57 @@ static int ask_thread(struct asked *a, uint32_t k)
                   PR_GET_TIMERSLACK);
 }
 
+/* One process of the namespace knows for all. */
+static bool is_first(const struct asked *a)
+{
+    for (uint32_t k = 0; k < a->i; k++)
+        if (!a->s->f->processes[k].zombie)
+            return false;
+    return true;
+}
+
+/*
+ * The pid that was given last: the job must not see one again that it has used a moment
+ * ago and remembers, as a shell does those of its background jobs. It is told to those
+ * in the namespace only (pid_namespaces(7)). Where it cannot be asked for, by a process
+ * without a free descriptor say, it is the highest that lives.
+ */
+static int ask_last_pid(struct asked *a)
+{
+    static const char path[] = "/proc/sys/kernel/ns_last_pid";
+    struct inject_result opened, got, closed;
+    char text[16] = "";
+    long last;
+
+    if (inject_write(&a->t, a->scratch, path, sizeof(path), a->e) < 0 ||
+        inject_call(
+            &a->t, SYS_openat,
+            (const uint64_t[6]){(uint64_t)AT_FDCWD, a->scratch, O_RDONLY | O_CLOEXEC},
+            &opened, a->e) < 0)
+        return -1;
+    if (opened.value < 0)
+        return 0;
+    if (inject_call(
+            &a->t, SYS_read,
+            (const uint64_t[6]){(uint64_t)opened.value, a->scratch, sizeof(text) - 1},
+            &got, a->e) < 0 ||
+        inject_call(&a->t, SYS_close, (const uint64_t[6]){(uint64_t)opened.value},
+                    &closed, a->e) < 0)
+        return -1;
+    if (got.value <= 0)
+        return 0;
+    if (inject_read(&a->t, a->scratch, text, (size_t)got.value, a->e) < 0)
+        return -1;
+    last = strtol(text, NULL, 10);
+    if (last > 0 && last < 4 << 20) /* PID_MAX_LIMIT, linux/threads.h */
+        a->s->img->last_pid = (int32_t)last;
+    return 0;
+}
+
 static int ask(struct asked *a)
 {
+    if (is_first(a) && ask_last_pid(a) < 0)
+        return -1;
     if (features_ask(a->s, a->i, &a->t, a->scratch, a->e) < 0 || ask_memory(a) < 0 ||
         ask_prctl(a) < 0 || ask_actions(a) < 0 || ask_itimers(a) < 0 ||
         ask_timers(a) < 0)
