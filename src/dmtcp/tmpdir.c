@@ -18,6 +18,16 @@ static const char TMP_NAME[] = "qckpt-dmtcp-";
 
 enum { TRIES = 1000 };
 
+/* Not when it was opened before another swept it away and a third made it again: what
+ * is locked then is not what has the name. */
+static bool has_name(const struct stat *opened, const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && st.st_dev == opened->st_dev &&
+           st.st_ino == opened->st_ino;
+}
+
 /* -1: it is somebody else's, or in use. */
 static int lock_alone(const char *path)
 {
@@ -26,7 +36,8 @@ static int lock_alone(const char *path)
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() ||
-        (st.st_mode & 077) != 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        (st.st_mode & 077) != 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ||
+        !has_name(&st, path))
         return -1;
     return take_fd(&fd);
 }
