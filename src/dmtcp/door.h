@@ -10,8 +10,9 @@
  * answers each at once (seccomp_unotify(2), Linux 5.9):
  *
  * - accept: the door accepts for it, and lets in only processes of this user and of
- *   root. A coordinator left alone obeys everyone on the host, and waits for ever for
- *   the first word of somebody who connects and says nothing.
+ *   root, when their first message is there. A coordinator left alone obeys everyone on
+ *   the host, and waits for ever for the first word of somebody who connects and says
+ *   nothing.
  * - the write that lets the job's processes pass a barrier. Two of them are moments
  *   that a checkpoint and a restart need, and DMTCP has no other way to be held there:
  *   those wait until the caller says door_release.

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "dmtcp/hello.h"
 
-#include <poll.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-
-/* It is sent right after connect(2), but the sender may have to wait for a CPU. The
- * coordinator would wait for it too, without end. */
-enum { WAIT_MS = 5000 };
 
 /* Where in the message, and what it may say there. */
 enum { AT_MAGIC = 0, AT_SIZE = 88, AT_TYPE = 96, AT_STATE = 100 };
@@ -35,13 +31,24 @@ static bool is_rejected(const unsigned char *bytes)
            state <= STATE_LAST;
 }
 
+enum hello_state hello_look(int fd)
+{
+    unsigned char bytes[HELLO_SIZE];
+    ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return HELLO_AWAITED;
+    if (n <= 0 || memcmp(bytes, magic,
+                         (size_t)n < sizeof(magic) ? (size_t)n : sizeof(magic)) != 0)
+        return HELLO_FOREIGN;
+    return n == HELLO_SIZE ? HELLO_WHOLE : HELLO_AWAITED;
+}
+
 bool hello_take(int fd, unsigned char bytes[HELLO_SIZE])
 {
     const uint32_t running = STATE_RUNNING;
-    struct pollfd p = {fd, POLLIN, 0};
 
-    if (poll(&p, 1, WAIT_MS) <= 0 ||
-        recv(fd, bytes, HELLO_SIZE, MSG_PEEK | MSG_DONTWAIT) != HELLO_SIZE ||
+    if (recv(fd, bytes, HELLO_SIZE, MSG_PEEK | MSG_DONTWAIT) != HELLO_SIZE ||
         !is_rejected(bytes) || recv(fd, bytes, HELLO_SIZE, MSG_DONTWAIT) != HELLO_SIZE)
         return false;
     memcpy(bytes + AT_STATE, &running, sizeof(running));

@@ -21,9 +21,19 @@
 /* The same from 3.2 to 4.2; what has another size is left alone. */
 enum { HELLO_SIZE = 208 };
 
-/* Waits some seconds for the first message on a connection. True: it would have been
- * rejected; `bytes` is what the coordinator is to read in its place. False: nothing was
- * taken. Allocates nothing. */
+enum hello_state {
+    HELLO_AWAITED, /* it has not come, or not all of it */
+    HELLO_WHOLE,
+    HELLO_FOREIGN, /* the other end has hung up, or says what no program of DMTCP says
+                    */
+};
+
+/* How far the first message of a connection is. Takes nothing, and does not wait. */
+enum hello_state hello_look(int fd);
+
+/* True: the whole message that is there would have been rejected; it is taken, and
+ * `bytes` is what the coordinator is to read in its place. False: nothing was taken.
+ * Neither allocates anything. */
 bool hello_take(int fd, unsigned char bytes[HELLO_SIZE]);
 
 #endif

@@ -5,6 +5,7 @@
 #include "dmtcp/coordinator.h"
 #include "dmtcp/guard.h"
 #include "dmtcp/hello.h"
+#include "dmtcp/porch.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,6 +46,8 @@ struct door_state {
     long long resumed_ms; /* when the job was let go after its last checkpoint, or 0 */
     int waiting;          /* accepted for a call that went away; -1: none */
     struct sockaddr_in waiting_peer;
+    struct porch porch;
+    struct sockaddr_in listener; /* its name */
     /* What the coordinator is to read first from the connection that it was given last,
      * or will be given next: its descriptor, -1 until then. */
     bool has_hello;
@@ -163,6 +166,10 @@ static const char *who(const struct peer *peer, char *out, size_t size)
         snprintf(out, size, "somebody on %s, which is none of the job's hosts,",
                  address);
         break;
+    case PEER_OURS:
+        snprintf(out, size, "somebody at %s port %u who did not speak as DMTCP does",
+                 address, ntohs(peer->address.sin_port));
+        break;
     default:
         snprintf(out, size, "somebody at %s port %u who hung up at once", address,
                  ntohs(peer->address.sin_port));
@@ -198,17 +205,32 @@ static void report_stranger(struct door_state *s, const struct peer *peer)
     s->untold = 0;
 }
 
-/* The next connection, one that an interrupted call left first. */
-static int next_connection(struct door_state *s, struct sockaddr_in *peer)
+/* The next connection: one that an interrupted call left, one that has spoken by now,
+ * or a new one. *is_known: it has been looked at. */
+static int next_connection(struct door_state *s, struct sockaddr_in *peer,
+                           bool *is_known)
 {
     socklen_t size = sizeof(*peer);
+    int fd;
 
+    *is_known = false;
     s->hello_fd = -1;
     if (s->waiting >= 0) {
+        *is_known = true;
         *peer = s->waiting_peer;
         return take_fd(&s->waiting);
     }
     s->has_hello = false;
+    fd = porch_take(&s->porch, peer);
+    if (fd >= 0) {
+        *is_known = true;
+        return fd;
+    }
+    if (porch_is_full(&s->porch)) {
+        poll(NULL, 0, RESUME_LOOK_MS);
+        errno = EAGAIN;
+        return -1;
+    }
     return accept4(s->keeper->listener, (struct sockaddr *)peer, &size, SOCK_CLOEXEC);
 }
 
@@ -228,28 +250,48 @@ static bool resumes(struct door_state *s)
     return s->resumed_ms != 0;
 }
 
+/* Whether the new connection may be given to the coordinator now. Else *code is what
+ * that is told, and the connection is closed or waits. */
+static bool may_enter(struct door_state *s, int *fd, const struct sockaddr_in *address,
+                      int *code)
+{
+    struct peer peer;
+    enum hello_state state;
+
+    *code = EAGAIN;
+    if (porch_is_knock(&s->porch, address))
+        return false;
+    peer = peer_identify(s->keeper->diag, *fd, address, &s->keeper->hosts);
+    state = peer.kind == PEER_OURS ? hello_look(*fd) : HELLO_FOREIGN;
+    if (state == HELLO_AWAITED)
+        porch_add(&s->porch, fd, address, now_ms());
+    if (state != HELLO_FOREIGN)
+        return state == HELLO_WHOLE;
+    *code = ECONNABORTED;
+    report_stranger(s, &peer);
+    return false;
+}
+
 /* The listening socket does not block: one who has gone again is nobody to wait for. */
 static void on_accept(struct door_state *s, const struct guard_call *call)
 {
-    int guard = s->coordinator.listener;
+    int guard = s->coordinator.listener, code;
     struct sockaddr_in address = {0};
     auto_fd int fd = -1;
-    struct peer peer;
+    bool is_known;
 
     if (resumes(s)) {
         poll(NULL, 0, RESUME_LOOK_MS);
         guard_fail(guard, call->id, EAGAIN);
         return;
     }
-    fd = next_connection(s, &address);
+    fd = next_connection(s, &address, &is_known);
     if (fd < 0) {
         guard_fail(guard, call->id, errno);
         return;
     }
-    peer = peer_identify(s->keeper->diag, fd, &address, &s->keeper->hosts);
-    if (peer.kind != PEER_OURS) {
-        guard_fail(guard, call->id, ECONNABORTED);
-        report_stranger(s, &peer);
+    if (!is_known && !may_enter(s, &fd, &address, &code)) {
+        guard_fail(guard, call->id, code);
         return;
     }
     if (!s->has_hello)
@@ -257,6 +299,17 @@ static void on_accept(struct door_state *s, const struct guard_call *call)
     if (guard_give(guard, call, &fd, &address, &s->hello_fd) < 0 && fd >= 0) {
         s->waiting = take_fd(&fd);
         s->waiting_peer = address;
+    }
+}
+
+static void look_at_porch(struct door_state *s)
+{
+    struct peer peer = {.kind = PEER_OURS};
+    int fd;
+
+    while (porch_look(&s->porch, &s->listener, now_ms(), &fd, &peer.address)) {
+        close(fd);
+        report_stranger(s, &peer);
     }
 }
 
@@ -366,31 +419,42 @@ static void on_caller(struct door_state *s)
     }
 }
 
+static void wait_for_calls(struct door_state *s)
+{
+    struct coordinator *c = &s->coordinator;
+    struct pollfd fds[3 + PORCH_MAX] = {{c->pidfd, POLLIN, 0},
+                                        {s->keeper->channel, POLLIN, 0},
+                                        {c->listener, POLLIN, 0}};
+    int timeout_ms, n = porch_poll(&s->porch, fds + 3, now_ms(), &timeout_ms);
+
+    if (poll(fds, 3 + (nfds_t)n, timeout_ms) < 0)
+        return;
+    if (fds[0].revents)
+        on_end(s);
+    if (fds[1].revents)
+        on_caller(s);
+    look_at_porch(s);
+    if (fds[2].revents & POLLIN)
+        on_call(s);
+    else if (fds[2].revents)
+        c->listener = -1; /* nobody is left under the filter */
+}
+
 _Noreturn void keeper_run(struct keeper *k, pid_t parent)
 {
     struct keeper_packet started = {.what = KEEPER_STARTED};
     struct door_state state = {.keeper = k, .waiting = -1, .hello_fd = -1};
-    struct coordinator *c = &state.coordinator;
     struct coordinator_how how = {k->program, k->argv, k->envp, SLOT_LISTENER,
                                   SLOT_LOG};
+    socklen_t size = sizeof(state.listener);
     struct err e = {0};
 
-    if (settle(k, parent, &e) < 0 || coordinator_start(&how, c, &e) < 0)
+    porch_init(&state.porch);
+    if (settle(k, parent, &e) < 0 ||
+        coordinator_start(&how, &state.coordinator, &e) < 0)
         give_up(k, &e);
+    getsockname(k->listener, (struct sockaddr *)&state.listener, &size);
     tell(k, &started, 0);
-    for (;;) {
-        struct pollfd fds[] = {
-            {c->pidfd, POLLIN, 0}, {k->channel, POLLIN, 0}, {c->listener, POLLIN, 0}};
-
-        if (poll(fds, 3, -1) < 0)
-            continue;
-        if (fds[0].revents)
-            on_end(&state);
-        if (fds[1].revents)
-            on_caller(&state);
-        if (fds[2].revents & POLLIN)
-            on_call(&state);
-        else if (fds[2].revents)
-            c->listener = -1; /* nobody is left under the filter */
-    }
+    for (;;)
+        wait_for_calls(&state);
 }

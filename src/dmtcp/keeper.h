@@ -2,7 +2,8 @@
 /*
  * The process of the door: starts the coordinator, answers it, tells the caller.
  *
- * It executes nothing, allocates nothing and holds eight descriptors. What it tells is
+ * It executes nothing and allocates nothing. It holds eight descriptors, and those of
+ * connections that have not said anything yet (porch.h). What it tells is
  * one packet a time on a socket of type SOCK_SEQPACKET; from there comes one byte,
  * which lets the coordinator go on. The end of that socket ends both.
  */

@@ -69,17 +69,26 @@ enum door_event rig_event(struct rig *r, int ms)
     return door_next(r->door, r->text, sizeof(r->text));
 }
 
+void rig_hello(char hello[RIG_HELLO_SIZE], char word)
+{
+    memset(hello, 0, RIG_HELLO_SIZE);
+    memcpy(hello, "DMTCP_CKPT_V0\n", sizeof("DMTCP_CKPT_V0\n"));
+    hello[RIG_HELLO_WORD] = word;
+}
+
 int rig_connect(const struct rig *r, char word)
 {
+    char hello[RIG_HELLO_SIZE];
     struct sockaddr_in name = {.sin_family = AF_INET,
                                .sin_port = htons(door_port(r->door)),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval patience = {WAIT_MS / 1000, 0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    rig_hello(hello, word);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     if (connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ||
-        (word && send(fd, &word, 1, MSG_NOSIGNAL) != 1)) {
+        (word && send(fd, hello, sizeof(hello), MSG_NOSIGNAL) != sizeof(hello))) {
         close(fd);
         return -1;
     }

@@ -28,7 +28,12 @@ void rig_close(struct rig *r); /* and removes the directory */
 /* Waits up to `ms` for the next event. */
 enum door_event rig_event(struct rig *r, int ms);
 
-/* Connects to the coordinator and says `word`, one byte; 0: nothing. -1: refused. */
+/* A message as those of DMTCP begin, with `word` for the stand-in. */
+enum { RIG_HELLO_SIZE = 208, RIG_HELLO_WORD = 120 };
+void rig_hello(char hello[RIG_HELLO_SIZE], char word);
+
+/* Connects to the coordinator and says `word` in such a message; 0: says nothing. -1:
+ * refused. */
 int rig_connect(const struct rig *r, char word);
 
 /* One number of /proc/PID/status, in the given base; -1: not there. */

@@ -4,14 +4,15 @@
  *
  * What it does was recorded from dmtcp_coordinator 3.2.0 and 4.2.0 by strace: it takes
  * the listening socket that it finds at 821, writes its port into --port-file, accepts
- * one at a time and reads the first word of each blocking, and lets everybody pass a
+ * one at a time and reads the first message of each blocking, and lets everybody pass a
  * barrier by a message and the barrier's name with its NUL, each by a write of its own.
  *
- * A client's first byte is its request: 'w' joins as a worker; "s", "c", "r", "o" write
- * DMT:SUSPEND, DMT:WriteCkpt, DMT:Restart or another text of 12 bytes to every worker;
- * 'k' is DMTCP's kill. FAKE_COORDINATOR=port, silent or fails: misbehaves at its start;
- * hello: reads a message of 208 bytes and what is behind it, and says what it has read;
- * alone: ends if anybody else holds a connection that it has just accepted.
+ * Byte 120 of a client's first message is its request: 'w' joins as a worker; "s", "c",
+ * "r", "o" write DMT:SUSPEND, DMT:WriteCkpt, DMT:Restart or another text of 12 bytes to
+ * every worker; 'k' is DMTCP's kill. FAKE_COORDINATOR=port, silent or fails: misbehaves
+ * at its start; hello: reads a message of 208 bytes and what is behind it, and says
+ * what it has read; alone: ends if anybody else holds a connection that it has just
+ * accepted.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LISTENER = 821, WORKERS_MAX = 8, HELLO_SIZE = 208, HELLO_MORE = 8 };
+enum { LISTENER = 821, WORKERS_MAX = 8, HELLO_SIZE = 208, WORD = 120, HELLO_MORE = 8 };
 
 static void on_signal(int signal_number)
 {
@@ -92,7 +93,7 @@ static void serve(const char *mode)
         struct sockaddr_storage peer = {0};
         socklen_t size = sizeof(peer);
         int fd = accept(LISTENER, (struct sockaddr *)&peer, &size);
-        char request;
+        char message[HELLO_SIZE], request;
 
         /* It waits in epoll_wait; this socket does not block, and we have no more. */
         if (fd < 0 && errno == EAGAIN) {
@@ -112,8 +113,7 @@ static void serve(const char *mode)
             tell_hello(fd);
             continue;
         }
-        if (read(fd, &request, 1) != 1)
-            request = 0;
+        request = read(fd, message, sizeof(message)) == HELLO_SIZE ? message[WORD] : 0;
         switch (request) {
         case 'w':
             if (count < WORKERS_MAX)
