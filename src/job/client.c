@@ -79,6 +79,13 @@ static int wait_readable(const struct client *c, struct err *e)
     }
 }
 
+static int supervisor_ended(struct err *e)
+{
+    return err_set(e, ERR_GONE,
+                   "the supervisor ended before it answered; `qckpt show` tells "
+                   "what became of the job");
+}
+
 /* The next line, without its newline; it stays in the buffer until the next call. */
 static int read_line(struct client *c, char **line, size_t *size, struct err *e)
 {
@@ -97,10 +104,7 @@ static int read_line(struct client *c, char **line, size_t *size, struct err *e)
         if (n < 0 && errno != ECONNRESET)
             return err_sys(e, "read the supervisor's answer");
         if (n <= 0)
-            return err_set(
-                e, ERR_GONE,
-                "the supervisor ended before it answered; `qckpt show` tells "
-                "what became of the job");
+            return supervisor_ended(e);
         c->used += (size_t)n;
     }
     *line = c->buffer;
@@ -187,8 +191,12 @@ static int ask_client(struct client *c, const struct protocol_request *request,
     char line[PROTOCOL_LINE_MAX];
     size_t size = protocol_write_request(request, line);
 
-    if (send(c->fd, line, size, MSG_NOSIGNAL) != (ssize_t)size)
+    if (send(c->fd, line, size, MSG_NOSIGNAL) != (ssize_t)size) {
+        /* It has ended since it was connected to. */
+        if (errno == EPIPE || errno == ECONNRESET)
+            return supervisor_ended(e);
         return err_sys(e, "send a request to the supervisor");
+    }
     return read_answer(c, progress, arg, answer, e);
 }
 
