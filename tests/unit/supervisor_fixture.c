@@ -186,7 +186,8 @@ int counted(pid_t pid)
 bool ask(bool stop, struct job_checkpoint *result)
 {
     err_clear(&e);
-    return job_request_checkpoint(store, stop, 10, NULL, NULL, result, &e) == 0;
+    return job_request_checkpoint(store, stop, PATIENCE_MS / 1000, NULL, NULL, result,
+                                  &e) == 0;
 }
 
 bool count_is_whole(void)
