@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -120,6 +121,32 @@ open("turn", "w").close()
 os.wait()
 """
 LEFT_OUTPUT = "b'mine' b'01234' True\nb'yours' b'56789'\n"
+
+# The same of one pipe, in processes that have as many files open as they may, but three.
+FULL_TABLE = r"""
+import os, resource, time
+r, w = os.pipe()
+os.write(w, b"0123456789")
+os.close(w)
+again = os.dup(r), os.dup(r)
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, most))
+child = os.fork()
+if child: open(os.environ["VICTIM_READY"] + ".new", "w").close()
+held = []
+try:
+    while True: held.append(os.open("/dev/null", os.O_RDONLY))
+except OSError: pass
+for fd in held[-3:]: os.close(fd)
+if child: os.rename(os.environ["VICTIM_READY"] + ".new", os.environ["VICTIM_READY"])
+while not os.path.exists(os.environ["VICTIM_GO"] if child else "turn"): time.sleep(0.05)
+print(os.read(r, 2), os.read(again[0], 2), os.read(again[1], 1), resource.getrlimit(resource.RLIMIT_NOFILE) == (1024, most), flush=True)
+if child:
+    os.close(held[0])
+    open("turn", "w").close()
+    os.wait()
+"""
+FULL_TABLE_OUTPUT = "b'01' b'23' b'4' True\nb'56' b'78' b'9' True\n"
 
 # Two processes, of which one has said that it sends no more.
 SHUT = r"""
@@ -425,6 +452,17 @@ def what_ended_writers_left_is_read_after_a_restart():
         j.checkpoint()
         stop(j)
         restarted(j, LEFT_OUTPUT)
+
+
+def what_is_left_is_read_where_no_file_can_be_opened():
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2048:
+        raise Skipped("the hard limit of open files is low")
+    with job(python("table", FULL_TABLE)) as j:
+        start(j)
+        j.checkpoint()
+        j.checkpoint()
+        j.go()
+        j.finish(FULL_TABLE_OUTPUT)
 
 
 def a_connection_that_one_side_has_shut_goes_on():
@@ -850,7 +888,8 @@ TESTS = [
     saves_and_restarts, goes_on_from_a_checkpoint_after_a_power_cut, saves_what_was_restarted,
     compresses_with_gzip, tmpdir_travels, another_dmtcp_does_not_confuse, signals_reach_the_job,
     what_blocks_all_signals_is_saved, what_ended_writers_left_is_read_after_a_checkpoint,
-    what_ended_writers_left_is_read_after_a_restart, a_connection_that_one_side_has_shut_goes_on,
+    what_ended_writers_left_is_read_after_a_restart,
+    what_is_left_is_read_where_no_file_can_be_opened, a_connection_that_one_side_has_shut_goes_on,
     one_that_ends_before_it_is_ready_is_gone,
     a_suspended_job_is_saved, a_job_keeps_its_status, a_static_program_is_refused,
     a_static_child_is_refused, a_stopped_process_is_refused, a_status_nobody_asked_for_is_refused,
@@ -864,8 +903,8 @@ TESTS = [
     a_pipe_that_breaks_by_itself_ends_the_job, a_crash_at_a_restart_loses_no_job,
     a_checkpoint_that_never_ends_loses_the_job,
 ]
-CARRIED = ["cpu_binding", "work_awk", "work_counter", "work_perl", "work_python", "work_registers",
-           "work_ring", "work_threads", "work_time"]
+CARRIED = ["cpu_binding", "fd_names", "work_awk", "work_counter", "work_perl", "work_python",
+           "work_registers", "work_ring", "work_threads", "work_time"]
 
 
 def main():

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -185,6 +186,73 @@ static void two_descriptors_of_one_end_stay_one(void)
 }
 
 /* The other side still answers, and reads nothing but the answer. */
+/* Of what may be open all but `n` is. */
+static struct rlimit leave_free(int n)
+{
+    struct rlimit files;
+    int highest = dup(STDIN_FILENO);
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    files.rlim_cur = (rlim_t)highest + 1 + (rlim_t)n;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    return files;
+}
+
+static void a_job_that_may_open_no_more_is_helped(void)
+{
+    struct pipe p = pipe_with("abc", 3);
+    ino_t end = inode(p.reader);
+    struct rlimit before, files, after;
+    int second = dup(p.reader);
+
+    close(p.writer);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    files = leave_free(0);
+    CHECK(dup(STDIN_FILENO) < 0);
+    dmtcp_global_barrier(leaders_are_known);
+    CHECK(inode(p.reader) != end);
+    CHECK(inode(second) == inode(p.reader));
+    dmtcp_local_barrier(ends_are_empty);
+    CHECK(inode(p.reader) == end);
+    CHECK(inode(second) == end);
+    CHECK(getrlimit(RLIMIT_NOFILE, &after) == 0);
+    CHECK_INT(after.rlim_cur, files.rlim_cur);
+    CHECK_INT(after.rlim_max, files.rlim_max);
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    still_has(second, "abc");
+    close(p.reader);
+    close(second);
+}
+
+/* With no more than DMTCP needs itself; it hangs where it has not. */
+static void the_last_descriptors_are_dmtcps(void)
+{
+    struct pipe p = pipe_with("abc", 3);
+    ino_t end = inode(p.reader);
+    struct rlimit files;
+    int status = -1;
+    pid_t pid = fork();
+
+    close(p.writer);
+    if (pid == 0) {
+        CHECK(fcntl(p.reader, F_SETOWN, getpid()) == 0);
+        files = leave_free(2);
+        files.rlim_max = files.rlim_cur;
+        CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+        dmtcp_global_barrier(leaders_are_known);
+        CHECK(inode(p.reader) == end);
+        CHECK(dup(STDIN_FILENO) >= 0);
+        CHECK(dup(STDIN_FILENO) >= 0);
+        dmtcp_local_barrier(ends_are_empty);
+        still_has(p.reader, "abc");
+        fflush(stdout);
+        _exit(tap_test_failed);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    CHECK_INT(status, 0);
+    close(p.reader);
+}
+
 static void a_connection_that_one_side_has_shut_goes_on(void)
 {
     struct pipe p = pipe_with("question", 8);
@@ -290,6 +358,8 @@ int main(void)
 {
     RUN(all_who_have_the_end_find_what_was_in_it);
     RUN(two_descriptors_of_one_end_stay_one);
+    RUN(a_job_that_may_open_no_more_is_helped);
+    RUN(the_last_descriptors_are_dmtcps);
     RUN(a_connection_that_one_side_has_shut_goes_on);
     RUN(others_are_left_alone);
     RUN(other_barriers_are_passed);

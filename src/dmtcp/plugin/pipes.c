@@ -22,6 +22,9 @@
  * read what it sent to find out where the contents end.
  *
  * The names of these two moments are those of barriers, the same in 3.0 to 4.2.
+ *
+ * System calls are made by syscall(2): a program may have a function of its own that is
+ * called send or recv, and then that is what this library would call.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -34,6 +37,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -44,6 +48,7 @@ static const char ends_are_empty[] = "Socket::Drain";
 
 enum {
     MAX_KEPT = 1 << 16, /* pages of the table that are not used are not there */
+    SPARE = 2,          /* descriptors that DMTCP needs while it empties the ends */
     LARGE = 64 << 10    /* a smaller message always finds room in a new socket */
 };
 
@@ -51,11 +56,13 @@ struct kept {
     int fd;  /* where the job has it */
     int own; /* where it is meanwhile; -1: not changed */
     int fd_flags;
-    ino_t inode; /* several descriptors may be of one end */
+    bool is_again; /* of an end that an earlier one is of, whose own it has */
+    ino_t inode;
 };
 
 static struct kept *kept;
 static size_t n_kept;
+static struct rlimit files; /* the job's, while it is not in force */
 
 /* From its plugin interface, dmtcp.h. */
 void *dmtcp_dlsym(void *handle, const char *symbol) __attribute__((weak));
@@ -80,13 +87,19 @@ static int option(int fd, int name)
     int value = -1;
     socklen_t size = sizeof(value);
 
-    return getsockopt(fd, SOL_SOCKET, name, &value, &size) < 0 ? -1 : value;
+    return syscall(SYS_getsockopt, fd, SOL_SOCKET, name, &value, &size) < 0 ? -1
+                                                                            : value;
+}
+
+static long send_now(int fd, const char *data, size_t size)
+{
+    return syscall(SYS_sendto, fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
 }
 
 /* To send nothing does nothing, but fails where sending is shut. */
 static bool is_shut_for_sending(int fd)
 {
-    return send(fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EPIPE;
+    return send_now(fd, "", 0) < 0 && errno == EPIPE;
 }
 
 /* Does DMTCP lose something of this one? */
@@ -100,7 +113,7 @@ static bool is_at_risk(int fd)
         syscall(SYS_ppoll, &end, 1, &at_once, NULL, 0) < 0)
         return false;
     if (end.revents & POLLHUP)
-        return ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0;
+        return syscall(SYS_ioctl, fd, FIONREAD, &bytes) == 0 && bytes > 0;
     return (end.revents & POLLRDHUP) || is_shut_for_sending(fd);
 }
 
@@ -109,7 +122,7 @@ static void keep_if_we_lead(int fd)
     struct stat st;
 
     if (n_kept < MAX_KEPT && is_at_risk(fd) && owner_fcntl(fd, F_GETOWN) == getpid() &&
-        fstat(fd, &st) == 0)
+        syscall(SYS_fstat, fd, &st) == 0)
         kept[n_kept++] = (struct kept){.fd = fd, .own = -1, .inode = st.st_ino};
 }
 
@@ -158,7 +171,7 @@ static void make_room(int fd, size_t size)
     if (room < 0 || size > INT_MAX || size < (size_t)room / 4 * 3)
         return;
     wanted = (int)size;
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
+    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
 }
 
 /* dmtcp::Util::writeAll, by which DMTCP fills the new socket while nobody reads it, at
@@ -181,25 +194,33 @@ __attribute__((visibility("default"))) ssize_t write_all(int fd, const void *dat
 
 /* ---- the copy ---- */
 
+static void *map(size_t size)
+{
+    long at = syscall(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return at == -1 ? NULL : (void *)at;
+}
+
 /* All or nothing: with a part of it a restart would lose the rest. */
 static bool copy_contents(int from, int to)
 {
     int size = 0;
-    void *data;
+    char *data;
     bool done;
 
-    if (ioctl(from, FIONREAD, &size) < 0 || size < 0)
+    if (syscall(SYS_ioctl, from, FIONREAD, &size) < 0 || size < 0)
         return false;
     if (size == 0)
         return true;
-    data = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                -1, 0);
-    if (data == MAP_FAILED)
+    data = map((size_t)size);
+    if (!data)
         return false;
     make_room(to, (size_t)size);
-    done = recv(from, data, (size_t)size, MSG_PEEK | MSG_DONTWAIT) == size &&
-           send(to, data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) == size;
-    munmap(data, (size_t)size);
+    done = syscall(SYS_recvfrom, from, data, (size_t)size, MSG_PEEK | MSG_DONTWAIT,
+                   NULL, NULL) == size &&
+           send_now(to, data, (size_t)size) == size;
+    syscall(SYS_munmap, data, (size_t)size);
     return done;
 }
 
@@ -209,7 +230,7 @@ static int copy_end(int fd)
     int pair[2];
     bool done;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+    if (syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -1;
     done = copy_contents(fd, pair[1]) && owner_fcntl(pair[0], F_SETOWN, getpid()) == 0;
     __close(pair[1]);
@@ -219,57 +240,105 @@ static int copy_end(int fd)
     return -1;
 }
 
-/* The copy that a descriptor of the same end has got already. */
-static int copy_made_for(const struct kept *k)
+static const struct kept *earlier_of_same_end(const struct kept *k)
 {
     for (const struct kept *other = kept; other < k; other++)
-        if (other->own >= 0 && other->inode == k->inode)
-            return other->fd;
-    return -1;
+        if (other->inode == k->inode)
+            return other;
+    return NULL;
+}
+
+static void set(int from, const struct kept *k, int flags)
+{
+    syscall(SYS_dup3, from, k->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
 }
 
 static void replace(struct kept *k)
 {
-    int earlier = copy_made_for(k);
-    int copy = earlier >= 0 ? earlier : copy_end(k->fd);
+    const struct kept *earlier = earlier_of_same_end(k);
+    int copy;
 
+    k->fd_flags = (int)syscall(SYS_fcntl, k->fd, F_GETFD);
+    if (earlier) {
+        k->is_again = true;
+        k->own = earlier->own;
+        if (k->own >= 0)
+            set(earlier->fd, k, FD_CLOEXEC);
+        return;
+    }
+    copy = copy_end(k->fd);
     if (copy < 0)
         return;
-    k->fd_flags = (int)syscall(SYS_fcntl, k->fd, F_GETFD);
     k->own = (int)syscall(SYS_fcntl, k->fd, F_DUPFD_CLOEXEC, 0);
     if (k->own >= 0)
-        syscall(SYS_dup3, copy, k->fd, O_CLOEXEC);
-    if (copy != earlier)
-        __close(copy);
+        set(copy, k, FD_CLOEXEC);
+    __close(copy);
+}
+
+/* ---- descriptors ---- */
+
+/* The job may have used up all that it may have; as a rule it may have more when it
+ * asks. From the one moment to the other it has them. */
+static void allow_more_files(void)
+{
+    struct rlimit most;
+
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &files) < 0)
+        return;
+    most = (struct rlimit){files.rlim_max, files.rlim_max};
+    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &most, NULL);
+}
+
+/* Without these DMTCP fails, and the job with it: so many are left when all is done. */
+static bool take_spare(int spare[SPARE])
+{
+    for (int i = 0; i < SPARE; i++)
+        spare[i] = (int)syscall(SYS_openat, AT_FDCWD, "/", O_PATH | O_CLOEXEC);
+    return spare[SPARE - 1] >= 0;
+}
+
+static void release_spare(const int spare[SPARE])
+{
+    for (int i = 0; i < SPARE; i++)
+        if (spare[i] >= 0)
+            __close(spare[i]);
 }
 
 /* ---- the two moments ---- */
 
 static void give_copies(void)
 {
-    kept = mmap(NULL, MAX_KEPT * sizeof(*kept), PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (kept == MAP_FAILED) {
-        kept = NULL;
+    int spare[SPARE];
+
+    kept = map(MAX_KEPT * sizeof(*kept));
+    if (!kept)
         return;
-    }
     n_kept = 0;
-    find_ends();
-    for (size_t i = 0; i < n_kept; i++)
-        replace(&kept[i]);
+    allow_more_files();
+    if (take_spare(spare)) {
+        find_ends();
+        for (size_t i = 0; i < n_kept; i++)
+            replace(&kept[i]);
+    }
+    release_spare(spare);
 }
 
 static void put_back(void)
 {
     if (!kept)
         return;
-    for (const struct kept *k = kept; k < kept + n_kept; k++) {
+    while (n_kept > 0) {
+        const struct kept *k = &kept[--n_kept];
+
         if (k->own < 0)
             continue;
-        syscall(SYS_dup3, k->own, k->fd, k->fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0);
-        __close(k->own);
+        set(k->own, k, k->fd_flags);
+        if (!k->is_again)
+            __close(k->own);
     }
-    munmap(kept, MAX_KEPT * sizeof(*kept));
+    if (files.rlim_max > 0)
+        syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, NULL);
+    syscall(SYS_munmap, kept, MAX_KEPT * sizeof(*kept));
     kept = NULL;
 }
 
