@@ -18,7 +18,7 @@
 
 #include <stdbool.h>
 
-/* The same from 3.2 to 4.2; what has another size is left alone. */
+/* The same from 3.0 to 4.2; what has another size is left alone. */
 enum { HELLO_SIZE = 208 };
 
 enum hello_state {
