@@ -59,6 +59,16 @@ static int next_number(struct store *s, uint64_t *next, struct err *e)
     return 0;
 }
 
+/* A person may have removed generations, with which numbers come again: what is said of
+ * the one that had this number must not be said of the new one. */
+static void forget_namesake(struct store *s, uint64_t epoch, uint64_t generation)
+{
+    struct err e = {0};
+
+    if (store_failed_forget(s, epoch, generation, &e) < 0)
+        log_warning("%s", e.text);
+}
+
 struct store_stage *store_stage_begin(struct store *s, uint64_t epoch, struct err *e)
 {
     auto_stage struct store_stage *stage = calloc(1, sizeof(*stage));
@@ -73,6 +83,7 @@ struct store_stage *store_stage_begin(struct store *s, uint64_t epoch, struct er
         store_sweep(s, epoch, epoch + 1, e) < 0 ||
         next_number(s, &stage->generation, e) < 0)
         return NULL;
+    forget_namesake(s, epoch, stage->generation);
     store_generation_name(stage->generation, number);
     if (store_temp_name(number, epoch, name, e) < 0)
         return NULL;

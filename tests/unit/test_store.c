@@ -139,6 +139,29 @@ static void a_generation_that_fails_does_not_push_out_a_good_one(void)
     fixture_drop(&f);
 }
 
+/* One that a person has removed: the next gets its number, and nothing else of it. */
+static void a_new_generation_has_not_failed(void)
+{
+    struct fixture f = fixture_make();
+    struct err e = {0};
+    uint64_t generation = 0;
+    char path[200];
+    unsigned runs;
+
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(fixture_publish(f.s, f.epoch, NULL, &e), 0);
+    for (int i = 0; i < 5; i++)
+        CHECK_INT(store_failed_note(f.s, f.epoch, 2, &runs, &e), 0);
+    CHECK_INT(store_failed_note(f.s, f.epoch, 1, &runs, &e), 0);
+    snprintf(path, sizeof(path), "%s/gen/000002", f.job);
+    CHECK_INT(io_remove_tree(AT_FDCWD, path, &e), 0);
+    CHECK_INT(fixture_publish(f.s, f.epoch, &generation, &e), 0);
+    CHECK_INT(generation, 2);
+    CHECK_INT(store_failed_runs(f.s, 2), 0);
+    CHECK_INT(store_failed_runs(f.s, 1), 1);
+    fixture_drop(&f);
+}
+
 static void an_empty_store_has_no_generations(void)
 {
     struct fixture f = fixture_make();
@@ -400,6 +423,7 @@ int main(void)
     RUN(failed_runs_are_counted_until_forgotten);
     RUN(a_count_that_is_damaged_begins_again);
     RUN(a_generation_that_fails_does_not_push_out_a_good_one);
+    RUN(a_new_generation_has_not_failed);
     RUN(an_empty_store_has_no_generations);
     RUN(only_files_with_sums_are_published);
     RUN(a_directory_an_empty_stage_or_a_wrong_size_is_not_published);
