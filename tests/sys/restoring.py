@@ -129,6 +129,25 @@ def changed_program():
         job.finish(want)
 
 
+def clocks_stand_still():
+    """What counts from the boot does not count while the job is stopped: also from a
+    generation of a restarted job."""
+    victim = sysrun.victims()["timer_away"]
+    want = sysrun.undisturbed(victim)
+    with sysrun.Job(sysrun.base(), victim, "restoring") as job:
+        job.run(env={"VICTIM_AWAY_MS": "2000"})
+        job.wait_ready()
+        for _ in range(2):
+            epoch = job.epoch_number()
+            job.checkpoint("--stop")
+            job.wait_stopped()
+            time.sleep(1)
+            job.restart()
+            job.wait_epoch_after(epoch)
+        job.go()
+        job.finish(want)
+
+
 def tests():
     for step in STEPS:
         yield f"fails at {step}", lambda s=step: goes_wrong(s + ":fail", "fails for a test")
@@ -136,6 +155,7 @@ def tests():
     for point, names in WITHOUT.items():
         for name in names:
             yield f"without {point}: {name}", lambda p=point, n=name: does_without(p, n)
+    yield "clocks stand still while the job is stopped", clocks_stand_still
     yield "a changed program", changed_program
     yield "a deleted program", deleted_program
 
