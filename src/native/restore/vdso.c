@@ -237,8 +237,10 @@ int vdso_settle(struct vdso *v, struct tracee *t, const struct image *img,
     if (!code)
         return 0; /* the job had none: it does not miss it */
     old_size = code->end - code->start;
-    if (old_size > VDSO_SIZE_MAX || now->size > VDSO_SIZE_MAX)
+    if (old_size > VDSO_SIZE_MAX)
         return err_set(e, ERR_CORRUPT, "the vDSO of process %d is too large", p->pid);
+    if (now->size > VDSO_SIZE_MAX)
+        return err_set(e, ERR_FAILED, "the vDSO of this kernel is too large");
     old_image = malloc(old_size);
     new_image = malloc(now->size);
     if (!old_image || !new_image)
@@ -250,7 +252,12 @@ int vdso_settle(struct vdso *v, struct tracee *t, const struct image *img,
     if (!fault_fails("native.vdso") && same_layout(v, p, code) &&
         (memcmp(old_image, new_image, old_size) == 0 || (n < 0 && same_kernel(img))))
         return vdso_move(v, t, code->start - now->start + v->part[0].start, e);
+    /* No damage: a kernel may strip what is looked for, of either of the two, and on
+     * one that is the same as the old the job goes on. */
     if (n < 0)
-        return err_set(e, ERR_CORRUPT, "the vDSO of process %d was not saved", p->pid);
+        return err_set(e, ERR_FAILED,
+                       "the vDSO of process %d has no functions that could be led to "
+                       "those of this kernel: restart on a host with Linux %s",
+                       p->pid, img->release);
     return patch(t, code, patches, n, e);
 }
