@@ -129,6 +129,35 @@ def changed_program():
         job.finish(want)
 
 
+def killed_process():
+    """A process that is killed while it is restored, as for want of memory, costs no work:
+    no number of such runs makes an older generation be taken."""
+    victim = sysrun.victims()["mem_fork"]
+    want = sysrun.undisturbed(victim)
+    with sysrun.Job(sysrun.base(), victim, "restoring") as job:
+        job.run()
+        job.wait_ready()
+        job.checkpoint()
+        job.checkpoint("--stop")
+        job.wait_stopped()
+        for _ in range(7):
+            job.restart(env=fault("native.restore-process:fail"))
+            if job.wait(30) == 0:
+                raise sysrun.Failed("restart: status 0 although it had to fail")
+            if left := job.left_behind(5):
+                raise sysrun.Failed(f"the restart failed, but these live: {left}")
+        log = sysrun.read(os.path.join(job.ckpt, "log.jsonl"))
+        failed = re.findall('"restart-failed","generation":(\\d+).*?"text":"([^"]*)', log)
+        if [n for n, _ in failed] != ["2"] * 7:
+            raise sysrun.Failed(f"generations that failed: {failed}")
+        says = "one of the new processes was killed: .*no reason to take an older"
+        if bad := [text for _, text in failed if not re.search(says, text)]:
+            raise sysrun.Failed(f"counted: {bad[0]}")
+        job.restart()
+        job.go()
+        job.finish(want)
+
+
 def clocks_stand_still():
     """What counts from the boot does not count while the job is stopped: also from a
     generation of a restarted job."""
@@ -155,6 +184,7 @@ def tests():
     for point, names in WITHOUT.items():
         for name in names:
             yield f"without {point}: {name}", lambda p=point, n=name: does_without(p, n)
+    yield "a process that is killed meanwhile", killed_process
     yield "clocks stand still while the job is stopped", clocks_stand_still
     yield "a changed program", changed_program
     yield "a deleted program", deleted_program

@@ -29,12 +29,14 @@
 #include "native/restore/timers.h"
 #include "place/binding.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -403,6 +405,13 @@ static int pass(const char *point, struct err *e)
                               : 0;
 }
 
+/* Where a test has the job's first process killed, as for want of memory. */
+static void lose_process(const struct restore *r)
+{
+    if (fault_fails("native.restore-process"))
+        kill(r->processes[0].threads[0].pid, SIGKILL);
+}
+
 static int run(struct restore *r, struct err *e)
 {
     if (start_init(r, e) < 0 || wait_for_stubs(r, e) < 0 ||
@@ -411,6 +420,7 @@ static int run(struct restore *r, struct err *e)
     if (for_each(r, attach, e) < 0 || for_each(r, remap_switch, e) < 0 ||
         load_memory(r, e) < 0 || pass("native.restore-memory", e) < 0)
         return -1;
+    lose_process(r);
     if (for_each(r, remap_finish, e) < 0 || for_each(r, make_room, e) < 0 ||
         for_each(r, populate, e) < 0 || finish_all(r, e) < 0 ||
         pass("native.restore-commit", e) < 0)
@@ -453,15 +463,35 @@ static void kill_processes(const struct restore *r)
             kill(r->processes[i].threads[0].pid, SIGKILL);
 }
 
+/* Whether one of the processes was killed, not by us: by a person, or for want of
+ * memory. All of them are stopped, which nothing else ends (ptrace(2), "Death under
+ * ptrace"); where that shows first, and as which error, is a matter of chance. */
+static bool was_killed(const struct restore *r)
+{
+    unsigned long message;
+
+    for (uint32_t i = 0; i < r->img->n_processes; i++)
+        for (uint32_t k = 0; k < r->processes[i].n_threads; k++)
+            if (ptrace(PTRACE_GETEVENTMSG, r->processes[i].threads[k].tid, 0,
+                       &message) < 0 &&
+                errno == ESRCH)
+                return true;
+    return false;
+}
+
 /* The end of pid 1 ends the namespace. Its own end waits for all of the others, and
- * those that are traced wait for us. That we hang up lets it clear away first. One that
- * was killed, not by us, was so by a person or for want of memory. */
+ * those that are traced wait for us. That we hang up lets it clear away first. It may
+ * have been killed itself. */
 static void abandon(struct restore *r, struct err *e)
 {
     int status = 0;
 
     if (r->init <= 0)
         return;
+    if (was_killed(r)) {
+        err_wrap(e, "one of the new processes was killed");
+        err_momentary(e);
+    }
     kill_processes(r);
     scope_close(&r->report_fd);
     r->report_fd = -1;
