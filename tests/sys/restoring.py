@@ -141,7 +141,7 @@ def killed_process():
         job.checkpoint("--stop")
         job.wait_stopped()
         for _ in range(7):
-            job.restart(env=fault("native.restore-process:fail"))
+            job.restart(env=fault("native.restore-process" + ":fail"))
             if job.wait(30) == 0:
                 raise sysrun.Failed("restart: status 0 although it had to fail")
             if left := job.left_behind(5):
