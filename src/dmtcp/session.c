@@ -129,6 +129,18 @@ int session_find_self(char *out, size_t size, struct err *e)
     return 0;
 }
 
+/* In the list of those that are loaded into a program (ld.so(8), LD_PRELOAD) these end
+ * a path, and nothing can quote them. */
+static int can_be_listed(const char *path, struct err *e)
+{
+    return strpbrk(path, ": ")
+               ? err_set(e, ERR_REFUSED,
+                         "%s is needed, and cannot be loaded with a ':' or a blank in "
+                         "its path; install qckpt elsewhere",
+                         path)
+               : 0;
+}
+
 int session_find_plugin(const char *name, char *out, size_t size, struct err *e)
 {
     char self[PATH_MAX], *slash;
@@ -141,7 +153,7 @@ int session_find_plugin(const char *name, char *out, size_t size, struct err *e)
         0)
         return -1;
     if (access(out, R_OK) == 0)
-        return 0;
+        return can_be_listed(out, e);
     /* Beside bin/, wherever that is, unless it was configured to be elsewhere. */
     if (str_format(out, size, e, "%.*s%s" QCKPT_LIBEXECDIR "/qckpt/%s",
                    QCKPT_LIBEXECDIR[0] == '/' ? 0 : (int)(slash - self), self,
@@ -150,7 +162,7 @@ int session_find_plugin(const char *name, char *out, size_t size, struct err *e)
     if (access(out, R_OK) < 0)
         return err_set(e, ERR_REFUSED, "%s is needed: %s; install qckpt whole", out,
                        strerror(errno));
-    return 0;
+    return can_be_listed(out, e);
 }
 
 int session_link(struct session *s, struct err *e)

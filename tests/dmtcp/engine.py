@@ -171,6 +171,31 @@ a.close()
 print("status", os.wait()[1])
 """
 
+# The same, and a descriptor is sent with the question.
+SENT = r"""
+import os, socket, time
+a, b = socket.socketpair()
+child = os.fork()
+def go():
+    while not os.path.exists(os.environ["VICTIM_GO"]): time.sleep(0.05)
+if child == 0:
+    a.close()
+    socket.send_fds(b, [b"question"], [os.open("/dev/null", os.O_RDONLY)])
+    b.send(b"more")
+    b.shutdown(socket.SHUT_WR)
+    open(os.environ["VICTIM_READY"], "w").close()
+    go()
+    print(b.recv(100), b.recv(100), flush=True)
+    os._exit(0)
+b.close()
+go()
+data, fds, *_ = socket.recv_fds(a, 8, 3)
+print(data, [os.readlink(f"/proc/self/fd/{fd}") for fd in fds], a.recv(100), a.recv(100), flush=True)
+a.send(b"answer")
+a.close()
+print("status", os.wait()[1])
+"""
+
 # A child that has ended, and is asked for its status late.
 LATE = r"""
 import os, time
@@ -472,6 +497,15 @@ def a_connection_that_one_side_has_shut_goes_on():
         j.checkpoint()
         j.go()
         j.finish("b'question' b''\nb'answer' b''\nstatus 0\n")
+
+
+def descriptors_sent_on_it_arrive():
+    with job(python("sent", SENT)) as j:
+        start(j)
+        j.checkpoint()
+        j.checkpoint()
+        j.go()
+        j.finish("b'question' ['/dev/null'] b'more' b''\nb'answer' b''\nstatus 0\n")
 
 
 def one_that_ends_before_it_is_ready_is_gone():
@@ -890,6 +924,7 @@ TESTS = [
     what_blocks_all_signals_is_saved, what_ended_writers_left_is_read_after_a_checkpoint,
     what_ended_writers_left_is_read_after_a_restart,
     what_is_left_is_read_where_no_file_can_be_opened, a_connection_that_one_side_has_shut_goes_on,
+    descriptors_sent_on_it_arrive,
     one_that_ends_before_it_is_ready_is_gone,
     a_suspended_job_is_saved, a_job_keeps_its_status, a_static_program_is_refused,
     a_static_child_is_refused, a_stopped_process_is_refused, a_status_nobody_asked_for_is_refused,

@@ -39,6 +39,8 @@ static ssize_t write_at_once(int fd, const void *data, size_t size)
 void *dmtcp_dlsym(void *handle, const char *symbol)
 {
     (void)handle;
+    if (strcmp(symbol, "setsockopt") == 0)
+        return (void *)setsockopt;
     return strstr(symbol, "barrier") ? (void *)pass_barrier : (void *)write_at_once;
 }
 
@@ -276,6 +278,46 @@ static void a_connection_that_one_side_has_shut_goes_on(void)
     close(p.writer);
 }
 
+static void send_with_descriptor(int fd, const char *text)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_level = SOL_SOCKET,
+                            .cmsg_type = SCM_RIGHTS,
+                            .cmsg_len = CMSG_LEN(sizeof(int))}};
+    struct iovec part = {(char *)text, strlen(text)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+
+    *(int *)CMSG_DATA(&control.header) = STDIN_FILENO;
+    CHECK_INT(sendmsg(fd, &message, MSG_DONTWAIT), strlen(text));
+}
+
+static void what_is_sent_with_descriptors_is_copied(void)
+{
+    struct pipe p = pipe_with("one", 3);
+    ino_t end = inode(p.reader);
+    int offset = 0;
+    socklen_t size = sizeof(offset);
+
+    send_with_descriptor(p.writer, " two");
+    send_with_descriptor(p.writer, " three");
+    CHECK_INT(send(p.writer, " four", 5, MSG_DONTWAIT), 5);
+    close(p.writer);
+    dmtcp_global_barrier(leaders_are_known);
+    CHECK(inode(p.reader) != end);
+    empty(p.reader, "one two three four");
+    dmtcp_local_barrier(ends_are_empty);
+    CHECK(inode(p.reader) == end);
+    CHECK(getsockopt(p.reader, SOL_SOCKET, SO_PEEK_OFF, &offset, &size) == 0);
+    CHECK_INT(offset, -1);
+    still_has(p.reader, "one two three four");
+    close(p.reader);
+}
+
 static void is_left_alone(struct pipe p)
 {
     ino_t end = inode(p.reader);
@@ -361,6 +403,7 @@ int main(void)
     RUN(a_job_that_may_open_no_more_is_helped);
     RUN(the_last_descriptors_are_dmtcps);
     RUN(a_connection_that_one_side_has_shut_goes_on);
+    RUN(what_is_sent_with_descriptors_is_copied);
     RUN(others_are_left_alone);
     RUN(other_barriers_are_passed);
     RUN(a_full_pipe_fits_into_another);

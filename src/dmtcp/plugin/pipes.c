@@ -91,6 +91,16 @@ static int option(int fd, int name)
                                                                             : value;
 }
 
+/* DMTCP's syscall(2) would call the program's own of this name. */
+static int set_option(int fd, int name, int value)
+{
+    static int (*real)(int, int, int, const void *, socklen_t);
+
+    if (!real)
+        real = (int (*)(int, int, int, const void *, socklen_t))next("setsockopt");
+    return real(fd, SOL_SOCKET, name, &value, sizeof(value));
+}
+
 static long send_now(int fd, const char *data, size_t size)
 {
     return syscall(SYS_sendto, fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
@@ -166,12 +176,10 @@ static void find_ends(void)
  */
 static void make_room(int fd, size_t size)
 {
-    int room = option(fd, SO_SNDBUF), wanted;
+    int room = option(fd, SO_SNDBUF);
 
-    if (room < 0 || size > INT_MAX || size < (size_t)room / 4 * 3)
-        return;
-    wanted = (int)size;
-    syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted));
+    if (room >= 0 && size <= INT_MAX && size >= (size_t)room / 4 * 3)
+        set_option(fd, SO_SNDBUF, (int)size);
 }
 
 /* dmtcp::Util::writeAll, by which DMTCP fills the new socket while nobody reads it, at
@@ -202,6 +210,24 @@ static void *map(size_t size)
     return at == -1 ? NULL : (void *)at;
 }
 
+/* A peek ends where descriptors are attached to the bytes, or another's credentials:
+ * the next one begins there. */
+static bool peek_all(int fd, char *data, int size)
+{
+    int jobs = option(fd, SO_PEEK_OFF), done = 0;
+    long n = 1;
+
+    if (set_option(fd, SO_PEEK_OFF, 0) < 0)
+        return false;
+    while (done < size && n > 0) {
+        n = syscall(SYS_recvfrom, fd, data + done, (size_t)(size - done),
+                    MSG_PEEK | MSG_DONTWAIT, NULL, NULL);
+        done += n > 0 ? (int)n : 0;
+    }
+    set_option(fd, SO_PEEK_OFF, jobs);
+    return done == size;
+}
+
 /* All or nothing: with a part of it a restart would lose the rest. */
 static bool copy_contents(int from, int to)
 {
@@ -217,9 +243,7 @@ static bool copy_contents(int from, int to)
     if (!data)
         return false;
     make_room(to, (size_t)size);
-    done = syscall(SYS_recvfrom, from, data, (size_t)size, MSG_PEEK | MSG_DONTWAIT,
-                   NULL, NULL) == size &&
-           send_now(to, data, (size_t)size) == size;
+    done = peek_all(from, data, size) && send_now(to, data, (size_t)size) == size;
     syscall(SYS_munmap, data, (size_t)size);
     return done;
 }
