@@ -300,6 +300,24 @@ static uint64_t progress_of(struct session *s)
     return sum;
 }
 
+static bool was_killed(int status)
+{
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+/* One of those that are restored below the first: the others wait for it, and nobody
+ * there asks how it has ended. */
+static bool one_was_killed(const struct session *s)
+{
+    auto_processes struct processes all = {0};
+    struct err ignored = {0};
+    struct proc_stat st;
+
+    return session_processes(s, &all, &ignored) == 0 && all.unwaited > 0 &&
+           proc_stat_read(all.unwaited, &st, &ignored) == 0 && st.state == 'Z' &&
+           was_killed(st.exit_code);
+}
+
 /* Who fails takes the coordinator with it, whose end may be seen first, and can say
  * more. 0: the root has ended. -1: it has not, and `e` is as it was, or what a part on
  * another host says. */
@@ -341,6 +359,8 @@ static int wait_restored(struct restart *r, struct err *e)
             return fail_with_words(r, "dmtcp_restart failed", e);
         if (check_parts(r, e) < 0)
             return -1;
+        if (one_was_killed(s))
+            return fail_with_words(r, "one of the new processes was killed", e);
         if (now != progress)
             since_ms = now_ms();
         progress = now;
@@ -504,11 +524,6 @@ int restart_is_across_hosts(int dirfd, bool *is, struct err *e)
     return 0;
 }
 
-static bool was_killed(int status)
-{
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-}
-
 /* A process of the restart that was killed, by a person or for want of memory, is no
  * fault of the generation. But with the end of all processes the coordinator ends too,
  * and that it is gone says nothing. To be called before we kill anything. */
@@ -517,7 +532,7 @@ static void judge(const struct session *s, struct err *e)
     if (e->kind == ERR_GONE)
         e->kind = ERR_FAILED;
     if ((s->has_ended && was_killed(s->status)) ||
-        (s->is_closed && was_killed(s->coordinator_status)))
+        (s->is_closed && was_killed(s->coordinator_status)) || one_was_killed(s))
         err_momentary(e);
 }
 

@@ -882,7 +882,22 @@ def restarting(j):
     return None
 
 
-def a_killed_restart_costs_no_generation():
+def child_of(pid):
+    """The first process below it; None: there is none."""
+    try:
+        child = read(f"/proc/{pid}/task/{pid}/children").split()
+        return int(child[0]) if child and "tcp_restart" in read(f"/proc/{child[0]}/comm") else None
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def restarting_child(j):
+    """The pid of a process below the restart's first; None: not yet."""
+    first = restarting(j)
+    return first and child_of(first)
+
+
+def a_killed_restart_costs_no_generation(whom=restarting):
     with job(python("big", BIG)) as j:
         start(j)
         j.checkpoint()
@@ -891,8 +906,9 @@ def a_killed_restart_costs_no_generation():
             epoch = j.epoch_number()
             j.restart()
             j.wait_epoch_after(epoch)
-            wait_until(30, "the restart", lambda: restarting(j))
-            os.kill(restarting(j), signal.SIGKILL)
+            seen = [None]
+            wait_until(30, "the restart", lambda: seen.append(whom(j)) or seen[-1])
+            os.kill(seen[-1], signal.SIGKILL)
             if j.wait(60) != 1:
                 raise Failed(f"status {j.process.returncode}, expected 1")
         demand(log(j), r'"restart-failed","generation":2.*no reason to take an older', "the log")
@@ -900,6 +916,10 @@ def a_killed_restart_costs_no_generation():
             raise Failed("an older generation was tried")
         restarted(j, "status 0\n")
         demand(log(j), "restarted from generation 2", "the log")
+
+
+def a_killed_child_of_a_restart_costs_no_generation():
+    a_killed_restart_costs_no_generation(restarting_child)
 
 
 def a_limit_of_open_files_is_named():
@@ -932,7 +952,8 @@ TESTS = [
     a_checkpoint_that_somebody_else_asks_for_is_let_pass, a_terminal_is_the_jobs, a_full_disk_is_refused, a_file_size_limit_is_refused,
     a_worker_killed_while_it_writes_makes_no_generation, flipped_bits_are_found,
     a_damaged_record_is_found, a_failed_restart_leaves_nothing,
-    a_killed_restart_costs_no_generation, a_wrong_prefix_is_named,
+    a_killed_restart_costs_no_generation, a_killed_child_of_a_restart_costs_no_generation,
+    a_wrong_prefix_is_named,
     a_limit_of_open_files_is_named, a_child_that_dmtcp_ends_loses_the_job,
     a_pipe_that_breaks_with_the_coordinator_loses_the_job,
     a_pipe_that_breaks_by_itself_ends_the_job, a_crash_at_a_restart_loses_no_job,
