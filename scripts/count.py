@@ -47,9 +47,11 @@ class Count:
         whole = SKIPPED_WHOLE.search(program.get("stdout", ""))
         if whole:
             self.skip(name, whole[1])
-        # "FAIL" is what a failed test makes of it: anything else is its own failure.
-        told = ("OK", "SKIP", "FAIL") if len(self.failed) > before else ("OK", "SKIP")
-        if program["result"] not in told:
+        # A failed test makes it FAIL, or ERROR when the program ends with 1 for it: anything
+        # else is a failure of its own.
+        failing = program["result"] == "FAIL" or program.get("returncode") == 1
+        told = failing and len(self.failed) > before
+        if program["result"] not in ("OK", "SKIP") and not told:
             errors = program.get("stderr", "").splitlines()
             said = lines[-LINES_AT_END:] + errors[-LINES_AT_END:]
             self.failed.append((f"{name}: {program['result']}", said))

@@ -23,6 +23,7 @@ def main():
     if not os.access(sysrun.QCKPT, os.X_OK):
         print(f"1..0 # SKIP {sysrun.QCKPT} is not built")
         return 0
+    sysrun.leave_ipc_namespace()
     where = tempfile.mkdtemp(prefix="qckpt-sys-user-")
     try:
         os.chmod(where, 0o755)
