@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Counts single tests in Meson's testlog.json; names what was skipped, why, and what failed.
 
-What failed comes last, with what its test said around it: where only the end of a run is
-kept, this is what must be in it.
+What failed comes last, what its tests said before the names: where only the end of a run is
+kept, these must be in it.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Of a failed test's output: unit tests explain themselves before the result, scripts after.
 LINES_BEFORE = 8
-LINES_AFTER = 12
+LINES_AFTER = 40
 # Of a program's end that failed outside of any of its tests.
 LINES_AT_END = 15
 
@@ -62,9 +62,11 @@ class Count:
             for name in names:
                 print(f"    {name}")
         for name, lines in self.failed:
-            print(f"failed: {name}")
+            print(f"what {name} said:")
             for line in lines:
                 print(f"    {line}")
+        for name, _ in self.failed:
+            print(f"failed: {name}")
         skipped = sum(len(names) for names in self.skipped.values())
         print(f"{self.passed} passed, {len(self.failed)} failed, {skipped} skipped")
 

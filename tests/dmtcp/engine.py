@@ -882,7 +882,7 @@ def restarting(j):
     return None
 
 
-def child_of(pid):
+def restored_child_of(pid):
     """The first process below it; None: there is none."""
     try:
         child = read(f"/proc/{pid}/task/{pid}/children").split()
@@ -894,7 +894,7 @@ def child_of(pid):
 def restarting_child(j):
     """The pid of a process below the restart's first; None: not yet."""
     first = restarting(j)
-    return first and child_of(first)
+    return first and restored_child_of(first)
 
 
 def a_killed_restart_costs_no_generation(whom=restarting):
